@@ -1,0 +1,1 @@
+//! The domain of Cordon: keys, claims, subjects, permissions and sharing, as values.

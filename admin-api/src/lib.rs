@@ -1,0 +1,1 @@
+//! The control plane of Cordon: admin API, issuing, vault, ledger and store.

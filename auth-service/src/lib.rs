@@ -1,0 +1,1 @@
+//! Who is connecting: proofs become principals, or refusals.

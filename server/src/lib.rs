@@ -1,0 +1,1 @@
+//! The Cordon broker: bytes in, permitted messages out.

@@ -1,0 +1,1 @@
+//! Whole-program tests: the real binary, real clients, real TLS.

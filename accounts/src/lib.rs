@@ -1,3 +1,8 @@
 //! The domain of Cordon: keys, claims, subjects, permissions and sharing, as values.
 
 pub mod subject;
+pub mod claims;
+pub mod key;
+pub mod limits;
+pub mod name;
+pub mod reason;

@@ -1,0 +1,138 @@
+//! Users: who may connect, from where, when, and with which permissions.
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{PermissionsClaim, UnknownFields, is_default, is_false};
+use crate::key::AccountKey;
+use crate::limits::{ConnectionLimits, Limit};
+
+/// The statement about a user.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct User {
+    /// Permissions, limits and conditions; must be empty when a scoped key signs.
+    #[serde(flatten)]
+    pub template: UserTemplate,
+    /// The account, needed when one of its signing keys signs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer_account: Option<AccountKey>,
+    /// Free labels; `key:value` for templates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Members that this version does not know.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
+}
+
+/// Permissions, limits and conditions: a user's own, or those that a scoped signing key gives
+/// all its users.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserTemplate {
+    /// Subjects.
+    #[serde(flatten)]
+    pub permissions: PermissionsClaim,
+    /// Networks in CIDR notation that the user may come from; any when empty.
+    #[serde(
+        default,
+        deserialize_with = "networks",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub src: Vec<String>,
+    /// Times of day at which the user may be connected; any when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub times: Vec<TimeRange>,
+    /// IANA zone of `times`; the broker's own when empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub times_location: String,
+    /// Numbers.
+    #[serde(flatten)]
+    pub limits: UserLimits,
+    /// Whether the JWT alone suffices, without a signature of the nonce.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub bearer_token: bool,
+    /// Whether the user must come through a trusted proxy.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub proxy_required: bool,
+    /// `STANDARD`, `WEBSOCKET`, `LEAFNODE`, `LEAFNODE_WS`, `MQTT`, `MQTT_WS`, `IN_PROCESS`, in
+    /// any case; any way when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_connection_types: Vec<String>,
+}
+
+impl UserTemplate {
+    /// No permissions, no conditions, no limits: what `nsc` starts a user and a scope with.
+    pub fn unlimited() -> Self {
+        Self {
+            limits: UserLimits::UNLIMITED,
+            ..Self::default()
+        }
+    }
+
+    /// Whether nothing is said, and every limit is zero or absent: what a scoped signing key
+    /// demands of its users.
+    pub fn is_empty(&self) -> bool {
+        is_default(self)
+    }
+}
+
+/// Limits of one connection.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserLimits {
+    /// Subscriptions.
+    #[serde(default, skip_serializing_if = "Limit::is_zero")]
+    pub subs: Limit,
+    /// Bytes in all; nats-server never enforces it.
+    #[serde(default, skip_serializing_if = "Limit::is_zero")]
+    pub data: Limit,
+    /// Bytes of one message.
+    #[serde(default, skip_serializing_if = "Limit::is_zero")]
+    pub payload: Limit,
+}
+
+impl UserLimits {
+    /// Every number unlimited.
+    pub const UNLIMITED: Self = Self {
+        subs: Limit::UNLIMITED,
+        data: Limit::UNLIMITED,
+        payload: Limit::UNLIMITED,
+    };
+
+    /// The part that a broker enforces.
+    pub fn connection(&self) -> ConnectionLimits {
+        ConnectionLimits::new(self.subs, self.payload)
+    }
+}
+
+/// A span of the day; crosses midnight when it ends before it starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeRange {
+    /// `HH:MM:SS`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub start: String,
+    /// `HH:MM:SS`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub end: String,
+}
+
+/// Reads `src`: an array, or one string with commas (jwt `types.go`, `CIDRList`).
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        List(Vec<String>),
+        Text(String),
+    }
+    match Either::deserialize(deserializer) {
+        Ok(Either::List(list)) => Ok(list),
+        Ok(Either::Text(text)) => Ok(text
+            .to_lowercase()
+            .split(',')
+            .map(str::trim)
+            .filter(|network| !network.is_empty())
+            .map(str::to_owned)
+            .collect()),
+        Err(_) => Err(D::Error::custom(
+            "`src` must be an array of networks, or one string with commas",
+        )),
+    }
+}

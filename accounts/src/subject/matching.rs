@@ -12,7 +12,9 @@ pub const ANY_TAIL: &[u8] = b">";
 
 /// The tokens of a subject or pattern, in order; at least one, possibly empty.
 pub fn tokens(subject: &[u8]) -> Tokens<'_> {
-    Tokens { rest: Some(subject) }
+    Tokens {
+        rest: Some(subject),
+    }
 }
 
 /// Iterator of [`tokens`]; knows whether a token it gave was the last.
@@ -135,7 +137,9 @@ pub fn intersection(one: &[u8], other: &[u8]) -> Option<Vec<u8>> {
     let mut common: Vec<u8> = Vec::with_capacity(one.len().max(other.len()));
     loop {
         let (left_rest, right_rest) = (left.rest(), right.rest());
-        let (Some(a), Some(b)) = (left.next(), right.next()) else { return Some(common) };
+        let (Some(a), Some(b)) = (left.next(), right.next()) else {
+            return Some(common);
+        };
         if !common.is_empty() {
             common.push(SEPARATOR);
         }

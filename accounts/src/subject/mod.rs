@@ -5,5 +5,7 @@
 
 pub mod matching;
 mod pattern;
+pub mod transform;
 
 pub use pattern::{PATTERN_BYTES_MAX, Pattern, SubjectError};
+pub use transform::{Transform, TransformError};

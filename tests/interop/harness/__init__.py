@@ -1,0 +1,1 @@
+"""What the interop scenarios share: processes, peers, brokers and checks."""

@@ -1,0 +1,43 @@
+"""Starting the broker under test, or a stock server, from a configuration file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.process import Process
+
+LISTENERS = """
+listen: "127.0.0.1:-1"
+http: "127.0.0.1:-1"
+tls {{
+  cert_file: "{certificate}"
+  key_file: "{key}"
+}}
+"""
+
+
+@dataclass
+class Server:
+    """A running broker: where clients and monitors reach it, and what it trusts."""
+
+    url: str
+    monitor: str
+    ca: Path
+    process: Process
+
+
+def start(context, kind, configuration, certificates):
+    """Start `kind` ("cordon" or "nats-server") on ports that the system chooses."""
+    name = f"{kind}-{len(context.processes)}"
+    file = context.folder / f"{name}.conf"
+    file.write_text(configuration + LISTENERS.format(certificate=certificates.server, key=certificates.key))
+    command = (context.peers.server, "-c", file) if kind == "nats-server" else (context.cordon, "broker", "-c", file)
+    process = context.start(name, command)
+    client = process.wait_for(r"[Ll]istening for client connections on (?:\w+://)?(\S+:\d+)").group(1)
+    monitor = monitor_address(process)
+    process.wait_for(r"Server is ready|is ready")
+    return Server(f"tls://{client}", f"http://{monitor}", certificates.ca, process)
+
+
+def monitor_address(process):
+    """The address in the line about the monitoring listener."""
+    return process.wait_for(r"(?i)monitor\w*.*? (?:on|at) (?:http://)?(\S+:\d+)").group(1)

@@ -2,6 +2,7 @@
 
 pub mod subject;
 pub mod claims;
+pub mod creds;
 pub mod key;
 pub mod limits;
 pub mod name;

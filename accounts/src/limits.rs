@@ -11,6 +11,9 @@ pub const JSON_DEPTH_MAX: usize = 32;
 /// The longest `description` or `info_url`, in bytes (jwt `exports.go`).
 pub const INFO_BYTES_MAX: usize = 8 * 1024;
 
+/// The most exports, and the most imports, of one account: each is compared with every other.
+pub const SHARES_MAX: usize = 4096;
+
 /// The longest creds file that is read, in bytes: two tokens and room to spare.
 pub const CREDS_BYTES_MAX: usize = TOKEN_BYTES_MAX + 64 * 1024;
 

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::revocation::Revocations;
 use super::{
-    Export, Import, PermissionsClaim, SigningKey, UnknownFields, is_default, is_false,
+    Claims, Export, Import, PermissionsClaim, Scope, SigningKey, UnknownFields, User, is_default,
+    is_false,
 };
-use crate::key::{AccountKey, CurveKey, UserKey};
+use crate::key::{AccountKey, CurveKey, PublicKey, UserKey};
 use crate::limits::{ConnectionLimits, Limit};
 
 /// The statement about an account.
@@ -219,4 +220,83 @@ pub struct Trace {
     /// Percent; 0 means 100.
     #[serde(default, skip_serializing_if = "is_default")]
     pub sampling: i64,
+}
+
+/// By what right a key signs in an account's name.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Signer<'a> {
+    /// It is the account's own key.
+    Identity,
+    /// A plain signing key.
+    Plain,
+    /// A scoped signing key.
+    Scoped(&'a Scope),
+}
+
+impl Claims<Account> {
+    /// An account without limits, JetStream off, as `nsc` starts one.
+    pub fn new(subject: AccountKey) -> Self {
+        let account = Account {
+            limits: AccountLimits::unlimited(),
+            ..Account::default()
+        };
+        Self::about(subject.public(), account)
+    }
+
+    /// The account's key.
+    pub fn key(&self) -> Option<AccountKey> {
+        AccountKey::try_from(self.subject).ok()
+    }
+
+    /// By what right `key` signs users, if it may at all.
+    ///
+    /// `strict` says that the operator demands signing keys and signed this account by one
+    /// itself: then the identity may not sign, listed or not. A key that is listed both plain and scoped counts
+    /// as scoped, and of two scopes the last stands (jwt `signingkeys.go`).
+    pub fn signer(&self, key: &PublicKey, strict: bool) -> Option<Signer<'_>> {
+        if strict && self.subject == *key {
+            return None;
+        }
+        let listed = self
+            .nats
+            .signing_keys
+            .iter()
+            .filter(|listed| listed.key() == *key);
+        let mut right = None;
+        for listed in listed {
+            right = match (listed, right) {
+                (SigningKey::Scoped(scope), _) => Some(Signer::Scoped(scope)),
+                (SigningKey::Plain(_), None) => Some(Signer::Plain),
+                (SigningKey::Plain(_), before) => before,
+            };
+        }
+        right.or_else(|| (self.subject == *key).then_some(Signer::Identity))
+    }
+
+    /// Every key that signs in the account's name; see [`Self::signer`] for `strict`.
+    pub fn signers(&self, strict: bool) -> impl Iterator<Item = PublicKey> {
+        let identity = (!strict).then_some(self.subject);
+        let listed = self.nats.signing_keys.iter().map(|key| key.key().public());
+        identity
+            .into_iter()
+            .chain(listed.filter(|key| *key != self.subject))
+    }
+
+    /// The scope of a signing key.
+    pub fn scope(&self, key: &PublicKey) -> Option<&Scope> {
+        match self.signer(key, false)? {
+            Signer::Scoped(scope) => Some(scope),
+            Signer::Identity | Signer::Plain => None,
+        }
+    }
+
+    /// Whether a user's claims were taken back; claims that do not say when they were issued
+    /// count as taken back.
+    pub fn revokes(&self, user: &Claims<User>) -> bool {
+        user.issued_at <= 0
+            || self
+                .nats
+                .revocations
+                .is_revoked(&user.subject, user.issued_at)
+    }
 }

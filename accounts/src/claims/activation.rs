@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ExportKind, UnknownFields};
-use crate::key::AccountKey;
+use super::envelope::{Claims, Kind};
+use super::{ExportKind, UnknownFields, Validation, check};
+use crate::key::{AccountKey, PublicKey, Role};
 
 /// The statement that an account may import a private export.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,4 +23,47 @@ pub struct Activation {
     /// Members that this version does not know.
     #[serde(flatten)]
     pub unknown: UnknownFields,
+}
+
+impl Kind for Activation {
+    const NAME: Option<&'static str> = Some("activation");
+    const SUBJECT: &'static [Role] = &[Role::Account];
+    const ISSUER: &'static [Role] = &[Role::Account, Role::Operator];
+
+    fn validate(claims: &Claims<Self>, found: &mut Validation) {
+        check::pattern("`subject`", &claims.nats.subject, found);
+    }
+
+    /// Version 1 calls the kind of import `type`, and had limits that nobody enforced.
+    fn migrate(nats: &mut UnknownFields) {
+        for name in ["kind", "max", "payload", "src", "times"] {
+            nats.remove(name);
+        }
+        if let Some(kind) = nats.remove("type") {
+            nats.insert("kind".to_owned(), kind);
+        }
+    }
+}
+
+impl Claims<Activation> {
+    /// Lets `importer` import `subject`.
+    pub fn new(importer: AccountKey, kind: ExportKind, subject: impl Into<String>) -> Self {
+        Self::about(
+            importer.public(),
+            Activation {
+                subject: subject.into(),
+                kind,
+                issuer_account: None,
+                tags: Vec::new(),
+                unknown: UnknownFields::new(),
+            },
+        )
+    }
+
+    /// The exporter that the token speaks for; whether its signer may do so is another question.
+    pub fn exporter(&self) -> PublicKey {
+        self.nats
+            .issuer_account
+            .map_or(self.issuer, |account| account.public())
+    }
 }

@@ -6,8 +6,9 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{UnknownFields, is_default};
-use crate::key::{AccountKey, CurveKey, UserKey};
+use super::envelope::{ANY_ROLE, Claims, Kind};
+use super::{UnknownFields, Validation, is_default};
+use crate::key::{AccountKey, CurveKey, PublicKey, Role, ServerKey, UserKey};
 
 /// The audience of every authorization request.
 pub const REQUEST_AUDIENCE: &str = "nats-authorization-request";
@@ -203,4 +204,61 @@ fn write_secret<S: Serializer>(
 ) -> Result<S::Ok, S::Error> {
     let text = secret.as_ref().map_or("", ExposeSecret::expose_secret);
     serializer.serialize_str(text)
+}
+
+impl Kind for AuthorizationRequest {
+    const NAME: Option<&'static str> = Some("authorization_request");
+    const SUBJECT: &'static [Role] = ANY_ROLE;
+    const ISSUER: &'static [Role] = &[Role::Server];
+
+    /// That `user_nkey` is a user key was checked when it was read.
+    fn validate(_: &Claims<Self>, _: &mut Validation) {}
+}
+
+impl Kind for AuthorizationResponse {
+    const NAME: Option<&'static str> = Some("authorization_response");
+    const SUBJECT: &'static [Role] = &[Role::User];
+    const ISSUER: &'static [Role] = &[Role::Account];
+
+    fn validate(claims: &Claims<Self>, found: &mut Validation) {
+        if ServerKey::parse(&claims.audience).is_err() {
+            found.blocking("`aud` must be the key of the asking server");
+        }
+        match (claims.nats.jwt.is_empty(), claims.nats.error.is_empty()) {
+            (true, true) => found.blocking("one of `jwt` and `error` is needed"),
+            (false, false) => found.blocking("only one of `jwt` and `error` may be there"),
+            _ => {}
+        }
+    }
+}
+
+impl Claims<AuthorizationResponse> {
+    /// An answer about `user`, to the server that asked.
+    pub fn new(user: UserKey, server: ServerKey) -> Self {
+        let mut claims = Self::about(user.public(), AuthorizationResponse::default());
+        claims.audience = server.to_string();
+        claims
+    }
+}
+
+impl Claims<AuthorizationRequest> {
+    /// A question about a connection; `subject` is the callout's account, or its issuer in
+    /// configured mode.
+    pub fn new(subject: PublicKey, user: UserKey) -> Self {
+        let mut claims = Self::about(
+            subject,
+            AuthorizationRequest {
+                server_id: ServerId::default(),
+                user_nkey: user,
+                client_info: ClientInformation::default(),
+                connect_opts: ConnectOptions::default(),
+                client_tls: None,
+                request_nonce: String::new(),
+                tags: Vec::new(),
+                unknown: UnknownFields::new(),
+            },
+        );
+        REQUEST_AUDIENCE.clone_into(&mut claims.audience);
+        claims
+    }
 }

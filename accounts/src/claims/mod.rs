@@ -13,39 +13,69 @@
 //! those of nats-io/jwt v2.
 
 mod account;
+mod account_rules;
 mod activation;
 mod authorization;
+mod check;
+mod envelope;
 mod export;
 mod generic;
+mod hours;
 mod import;
+mod network;
 mod operator;
 mod permissions;
 pub mod revocation;
 mod signing_key;
+mod token;
 mod user;
+mod validation;
 
 pub use account::{
-    Account, AccountLimits, ExternalAuthorization, JetStreamLimits, Mapping, Trace,
+    Account, AccountLimits, ExternalAuthorization, JetStreamLimits, Mapping, Signer, Trace,
 };
 pub use activation::Activation;
 pub use authorization::{
     AuthorizationRequest, AuthorizationResponse, ClientInformation, ClientTls, ConnectOptions,
     REQUEST_AUDIENCE, ServerId,
 };
+pub use envelope::{Claims, Kind};
 pub use export::{Export, ExportKind, ResponseType, Sampling, ServiceLatency};
 pub use generic::Generic;
+pub use hours::{Hours, HoursError, Presence};
 pub use import::Import;
+pub use network::{Network, NetworkError};
 pub use operator::Operator;
 pub use permissions::{PermissionsClaim, ResponseClaim, SubjectsClaim};
 pub use revocation::Revocations;
 pub use signing_key::{Scope, SigningKey};
+pub use token::{ClaimsError, EncodeError, RoleError, Unverified, Verified, decode};
 pub use user::{TimeRange, User, UserLimits, UserTemplate};
+pub use validation::{InvalidClaims, Issue, Severity, Validation};
+
+/// Claims about an account.
+pub type AccountClaims = Claims<Account>;
+/// Claims that let an account import a private export.
+pub type ActivationClaims = Claims<Activation>;
+/// A broker's question to an auth callout.
+pub type AuthorizationRequestClaims = Claims<AuthorizationRequest>;
+/// An auth callout's answer.
+pub type AuthorizationResponseClaims = Claims<AuthorizationResponse>;
+/// Claims of no fixed kind.
+pub type GenericClaims = Claims<Generic>;
+/// Claims about an operator.
+pub type OperatorClaims = Claims<Operator>;
+/// Claims about a user.
+pub type UserClaims = Claims<User>;
 
 /// Members that this version does not know, kept as they came.
 pub type UnknownFields = serde_json::Map<String, serde_json::Value>;
 
 /// For `skip_serializing_if`: serde passes by reference.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's calling convention")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde's calling convention"
+)]
 fn is_false(value: &bool) -> bool {
     !*value
 }

@@ -127,7 +127,9 @@ impl<'de> Deserialize<'de> for Scope {
         }
         let mut wire = Wire::deserialize(deserializer)?;
         if wire.kind != USER_SCOPE {
-            return Err(de::Error::custom("the scope of a signing key has an unknown kind"));
+            return Err(de::Error::custom(
+                "the scope of a signing key has an unknown kind",
+            ));
         }
         unlimited_unless_said(&mut wire.template);
         Ok(Self {

@@ -3,8 +3,12 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{PermissionsClaim, UnknownFields, is_default, is_false};
-use crate::key::AccountKey;
+use super::envelope::{Claims, Kind};
+use super::hours::{Hours, HoursError};
+use super::network::{Network, NetworkError};
+use super::signing_key::unlimited_unless_said;
+use super::{PermissionsClaim, UnknownFields, Validation, check, is_default, is_false};
+use crate::key::{AccountKey, Role, UserKey};
 use crate::limits::{ConnectionLimits, Limit};
 
 /// The statement about a user.
@@ -134,5 +138,77 @@ fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D
         Err(_) => Err(D::Error::custom(
             "`src` must be an array of networks, or one string with commas",
         )),
+    }
+}
+
+impl Kind for User {
+    const NAME: Option<&'static str> = Some("user");
+    const SUBJECT: &'static [Role] = &[Role::User];
+    const ISSUER: &'static [Role] = &[Role::Account];
+
+    fn validate(claims: &Claims<Self>, found: &mut Validation) {
+        claims.nats.template.validate("user", found);
+    }
+
+    /// Absent limits of version 1 are unlimited; its `max` was never enforced.
+    fn migrate(nats: &mut UnknownFields) {
+        nats.remove("type");
+        nats.remove("max");
+        unlimited_unless_said(nats);
+    }
+}
+
+impl Claims<User> {
+    /// A user that may do everything, as `nsc` starts one.
+    pub fn new(subject: UserKey) -> Self {
+        let user = User {
+            template: UserTemplate::unlimited(),
+            ..User::default()
+        };
+        Self::about(subject.public(), user)
+    }
+
+    /// A user for a scoped signing key: without a word of its own.
+    pub fn scoped(subject: UserKey) -> Self {
+        Self::about(subject.public(), User::default())
+    }
+
+    /// The account that the user claims to belong to.
+    ///
+    /// Never taken from the account's own issuer: that is a key of the operator (T7).
+    pub fn account(&self) -> Option<AccountKey> {
+        self.nats
+            .issuer_account
+            .or_else(|| AccountKey::try_from(self.issuer).ok())
+    }
+}
+
+impl UserTemplate {
+    /// Appends what is wrong.
+    pub(super) fn validate(&self, place: &str, found: &mut Validation) {
+        check::permissions(place, &self.permissions, found);
+        check::user_limits(place, self.limits, found);
+        for network in &self.src {
+            found.check(place, Network::parse(network).map(drop));
+        }
+        found.check(place, self.hours().map(drop));
+    }
+
+    /// The networks that the user may come from; none for any.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError`] for the first that is malformed.
+    pub fn networks(&self) -> Result<Vec<Network>, NetworkError> {
+        self.src.iter().map(|text| Network::parse(text)).collect()
+    }
+
+    /// The times of day at which the user may be connected.
+    ///
+    /// # Errors
+    ///
+    /// [`HoursError`] when a time or the zone is malformed.
+    pub fn hours(&self) -> Result<Hours, HoursError> {
+        Hours::new(&self.times, &self.times_location)
     }
 }

@@ -1,5 +1,6 @@
 //! The domain of Cordon: keys, claims, subjects, permissions and sharing, as values.
 
+pub mod permissions;
 pub mod subject;
 pub mod claims;
 pub mod creds;

@@ -6,7 +6,7 @@ from pathlib import Path
 from harness.process import Process
 
 LISTENERS = """
-listen: "127.0.0.1:-1"
+listen: "127.0.0.1:{port}"
 http: "127.0.0.1:-1"
 tls {{
   cert_file: "{certificate}"
@@ -25,11 +25,12 @@ class Server:
     process: Process
 
 
-def start(context, kind, configuration, certificates):
-    """Start `kind` ("cordon" or "nats-server") on ports that the system chooses."""
+def start(context, kind, configuration, certificates, port=-1):
+    """Start `kind` ("cordon" or "nats-server"), by default on ports that the system chooses."""
     name = f"{kind}-{len(context.processes)}"
     file = context.folder / f"{name}.conf"
-    file.write_text(configuration + LISTENERS.format(certificate=certificates.server, key=certificates.key))
+    listeners = LISTENERS.format(port=port, certificate=certificates.server, key=certificates.key)
+    file.write_text(configuration + listeners)
     command = (context.peers.server, "-c", file) if kind == "nats-server" else (context.cordon, "broker", "-c", file)
     process = context.start(name, command)
     client = process.wait_for(r"[Ll]istening for client connections on (?:\w+://)?(\S+:\d+)").group(1)

@@ -1,0 +1,14 @@
+"""the Python client: publish, headers, requests, queue groups, drain"""
+
+from harness import client, site
+
+PEERS = ("python", "nsc")
+BROKERS = ("cordon", "nats-server")
+EXPECTED = (
+    "connect", "publish and subscribe", "headers", "request and reply", "requests side by side", "no responders",
+    "a silent responder is a timeout", "queue group", "unsubscribe after a number of messages", "drain",
+)
+
+
+def run(context):
+    client.run(context, site.make(context), "python_core.py", "app", EXPECTED)

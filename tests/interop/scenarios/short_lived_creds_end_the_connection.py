@@ -1,0 +1,23 @@
+"""a connection whose user JWT expires is told so and ends"""
+
+from harness.check import check
+from harness.nats import Nats
+from harness.serve import Serve
+
+PEERS = ("nats",)
+# nsc's shortest life is a minute, so only our own issuing makes these creds.
+BROKERS = ("cordon",)
+
+
+def run(context):
+    serve = Serve(context)
+    account = serve.admin.post("accounts", {"name": "brief"})["key"]
+    app = Nats(context, serve.server, serve.admin.issue(context, account, {"name": "app"}))
+    serve.admin.wait_until_pushed(account)
+    short = serve.admin.issue(context, account, {"name": "short", "expires_in_seconds": 6})
+    brief = Nats(context, serve.server, short)
+    listening = brief.subscribe("here", publisher=app)
+    listening.wait_for("(?i)user authentication expired|disconnected")
+    again = brief.run("pub", "here", "once more")
+    check(again.code != 0 and "uthorization" in again.text, "the expired creds are refused", again.text)
+    context.show("the connection ended when its JWT expired, and the creds are refused afterwards")

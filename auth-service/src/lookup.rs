@@ -1,0 +1,167 @@
+//! Where the authenticator finds accounts: verified records, kept ready.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use cordon_accounts::key::AccountKey;
+use cordon_accounts::reason::Reason;
+use parking_lot::RwLock;
+
+use crate::account_record::AccountRecord;
+use crate::resolver::Resolver;
+use crate::trust::{AccountError, Trust};
+
+/// Seconds that must pass before an expired account is fetched again.
+const REFETCH_AFTER_S: i64 = 1;
+
+/// A look-up under way.
+pub type LookupFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<Arc<AccountRecord>, LookupError>> + Send + 'a>>;
+
+/// Finds the verified record of an account.
+pub trait AccountLookup: fmt::Debug + Send + Sync {
+    /// Finds the account that is in force at `now` (Unix seconds). The record may be expired: the caller
+    /// checks, since what expiry means differs.
+    ///
+    /// # Errors
+    ///
+    /// [`LookupError`], which the future yields.
+    fn account<'a>(&'a self, key: &'a AccountKey, now: i64) -> LookupFuture<'a>;
+}
+
+/// Why there is no record.
+#[derive(Debug, thiserror::Error)]
+pub enum LookupError {
+    /// The resolver could not be asked; others may still be served.
+    #[error("the resolver cannot be asked now: {0}")]
+    Unavailable(String),
+    /// Nobody has such an account.
+    #[error("no account `{0}` is known: push its JWT first")]
+    Unknown(AccountKey),
+    /// There is a JWT, but it is not believed.
+    #[error(transparent)]
+    Untrusted(#[from] AccountError),
+}
+
+impl LookupError {
+    /// The stable reason.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Unavailable(_) => Reason::AccountUnavailable,
+            Self::Unknown(_) => Reason::AccountUnknown,
+            Self::Untrusted(error) => error.reason(),
+        }
+    }
+}
+
+/// Accounts verified once and kept, with a resolver behind them.
+///
+/// Grows by accounts that a trusted operator signed and the resolver holds, so outsiders cannot fill it.
+#[derive(Debug)]
+pub struct CachedAccounts {
+    trust: Arc<Trust>,
+    resolver: Arc<dyn Resolver>,
+    records: RwLock<HashMap<AccountKey, Entry>>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    record: Arc<AccountRecord>,
+    fetched_at: i64,
+}
+
+impl CachedAccounts {
+    /// Accounts of `resolver`, as far as `trust` believes them.
+    pub fn new(trust: Arc<Trust>, resolver: Arc<dyn Resolver>) -> Self {
+        Self {
+            trust,
+            resolver,
+            records: RwLock::default(),
+        }
+    }
+
+    /// Puts a verified record in place of the one in force; the older of the two is dropped. Returns the
+    /// record in force afterwards.
+    pub fn put(&self, record: Arc<AccountRecord>, now: i64) -> Arc<AccountRecord> {
+        let mut records = self.records.write();
+        // Concurrent fetches converge on one record: the first, unless a newer one arrives.
+        if let Some(entry) = records.get_mut(&record.key) {
+            entry.fetched_at = now;
+            if entry.record.claims.issued_at > record.claims.issued_at
+                || entry.record.token() == record.token()
+            {
+                return Arc::clone(&entry.record);
+            }
+        }
+        records.insert(
+            record.key,
+            Entry {
+                record: Arc::clone(&record),
+                fetched_at: now,
+            },
+        );
+        record
+    }
+
+    /// Forgets an account, so that the next look-up asks the resolver.
+    pub fn forget(&self, key: &AccountKey) -> Option<Arc<AccountRecord>> {
+        self.records.write().remove(key).map(|entry| entry.record)
+    }
+
+    /// The record in force, without asking the resolver.
+    pub fn loaded(&self, key: &AccountKey) -> Option<Arc<AccountRecord>> {
+        self.records
+            .read()
+            .get(key)
+            .map(|entry| Arc::clone(&entry.record))
+    }
+
+    /// Every record in force.
+    pub fn all_loaded(&self) -> Vec<Arc<AccountRecord>> {
+        self.records
+            .read()
+            .values()
+            .map(|entry| Arc::clone(&entry.record))
+            .collect()
+    }
+
+    async fn find(&self, key: AccountKey, now: i64) -> Result<Arc<AccountRecord>, LookupError> {
+        let known = self.records.read().get(&key).cloned();
+        if let Some(entry) = &known {
+            let fresh = now.saturating_sub(entry.fetched_at) <= REFETCH_AFTER_S;
+            if !entry.record.is_expired(now) || fresh {
+                return Ok(Arc::clone(&entry.record));
+            }
+        }
+        match self.fetch(key, now).await {
+            Ok(record) => Ok(self.put(record, now)),
+            // What is known to be expired says more than that nothing newer could be had.
+            Err(error) => known.map(|entry| entry.record).ok_or(error),
+        }
+    }
+
+    async fn fetch(&self, key: AccountKey, now: i64) -> Result<Arc<AccountRecord>, LookupError> {
+        let resolver = Arc::clone(&self.resolver);
+        let answer = tokio::task::spawn_blocking(move || resolver.lookup(&key)).await;
+        let token = match answer {
+            Ok(Ok(Some(token))) => token,
+            Ok(Ok(None)) => return Err(LookupError::Unknown(key)),
+            Ok(Err(error)) => return Err(LookupError::Unavailable(error.to_string())),
+            Err(_) => {
+                return Err(LookupError::Unavailable(
+                    "the look-up was broken off".to_owned(),
+                ));
+            }
+        };
+        Ok(self.trust.admit_account(&token, Some(&key), now)?)
+    }
+}
+
+impl AccountLookup for CachedAccounts {
+    fn account<'a>(&'a self, key: &'a AccountKey, now: i64) -> LookupFuture<'a> {
+        Box::pin(self.find(*key, now))
+    }
+}

@@ -1,0 +1,280 @@
+//! Passwords and tokens: argon2id is written, argon2id, bcrypt and plain text are read.
+//!
+//! Hashing costs tens of milliseconds and tens of mebibytes by design, so it runs on the blocking pool
+//! and never more than a few at once.
+
+use std::sync::Arc;
+
+use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
+use argon2::{Algorithm, Argon2, Params, Version};
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use tokio::sync::Semaphore;
+
+/// Longest password that is looked at, in bytes.
+pub const PASSWORD_BYTES_MAX: usize = 4096;
+
+/// argon2id memory in KiB, passes and lanes: the first recommendation of OWASP.
+const ARGON2_MEMORY_KIB: u32 = 19 * 1024;
+const ARGON2_PASSES: u32 = 2;
+const ARGON2_LANES: u32 = 1;
+
+/// What comparing a password with the stored form came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Verdict {
+    /// The password is right.
+    Match,
+    /// The password is wrong.
+    Mismatch,
+    /// The stored form is no hash that can be read, or is empty: nobody gets in by it.
+    Unusable,
+}
+
+/// The form in which a password is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// `$argon2id$..`, `$argon2i$..` or `$argon2d$..`
+    Argon2,
+    /// `$2a$`, `$2b$`, `$2x$` or `$2y$`, two digits and `$`.
+    Bcrypt,
+    /// Anything else: compared byte by byte. Worth a warning at start.
+    Plain,
+}
+
+impl Stored {
+    /// Tells the form from the text, as nats-server does for bcrypt.
+    pub fn of(stored: &str) -> Self {
+        if stored.starts_with("$argon2") {
+            return Self::Argon2;
+        }
+        match stored.as_bytes() {
+            [
+                b'$',
+                b'2',
+                b'a' | b'b' | b'x' | b'y',
+                b'$',
+                tens,
+                units,
+                b'$',
+                ..,
+            ] if tens.is_ascii_digit() && units.is_ascii_digit() => Self::Bcrypt,
+            _ => Self::Plain,
+        }
+    }
+}
+
+/// A failure to hash, which is ours and not the caller's.
+#[derive(Debug, thiserror::Error)]
+#[error("the password could not be hashed: {0}")]
+pub struct HashError(String);
+
+/// Hashes a password with argon2id for storage. Takes tens of milliseconds: call it on the blocking pool.
+///
+/// # Errors
+///
+/// [`HashError`] if the password is longer than [`PASSWORD_BYTES_MAX`] or memory is short.
+pub fn hash_argon2id(password: &SecretString) -> Result<String, HashError> {
+    let password = password.expose_secret();
+    if password.len() > PASSWORD_BYTES_MAX {
+        return Err(HashError(format!(
+            "it is longer than {PASSWORD_BYTES_MAX} bytes"
+        )));
+    }
+    let params = Params::new(ARGON2_MEMORY_KIB, ARGON2_PASSES, ARGON2_LANES, None)
+        .map_err(|error| HashError(error.to_string()))?;
+    let salt = SaltString::generate(&mut rand::rngs::OsRng);
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password(password.as_bytes(), &salt)
+        .map(|hash| hash.to_string())
+        .map_err(|error| HashError(error.to_string()))
+}
+
+/// Compares a password with its stored form. May take long: see [`PasswordChecker`].
+pub fn verify(stored: &str, given: &SecretString) -> Verdict {
+    let given = given.expose_secret();
+    if stored.is_empty() {
+        return Verdict::Unusable;
+    }
+    if given.len() > PASSWORD_BYTES_MAX {
+        return Verdict::Mismatch;
+    }
+    match Stored::of(stored) {
+        Stored::Argon2 => match PasswordHash::new(stored) {
+            Ok(hash) => verdict(
+                Argon2::default()
+                    .verify_password(given.as_bytes(), &hash)
+                    .is_ok(),
+            ),
+            Err(_) => Verdict::Unusable,
+        },
+        Stored::Bcrypt => match bcrypt::verify(given, stored) {
+            Ok(equal) => verdict(equal),
+            Err(_) => Verdict::Unusable,
+        },
+        Stored::Plain => verdict(equal_in_constant_time(stored, given)),
+    }
+}
+
+/// Compares without telling by time how much was right, or how long the stored text is.
+pub(crate) fn equal_in_constant_time(left: &str, right: &str) -> bool {
+    Sha256::digest(left.as_bytes())
+        .ct_eq(&Sha256::digest(right.as_bytes()))
+        .into()
+}
+
+fn verdict(equal: bool) -> Verdict {
+    if equal {
+        Verdict::Match
+    } else {
+        Verdict::Mismatch
+    }
+}
+
+/// Compares passwords off the async threads, a bounded number at a time.
+#[derive(Clone, Debug)]
+pub struct PasswordChecker {
+    permits: Arc<Semaphore>,
+}
+
+impl PasswordChecker {
+    /// A checker that runs at most `at_once` comparisons; the others wait their turn, each no longer than
+    /// its connection's authentication timeout lets it.
+    pub fn new(at_once: usize) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(at_once.clamp(1, 1024))),
+        }
+    }
+
+    /// Compares `given` with `stored`.
+    pub async fn verify(&self, stored: &SecretString, given: &SecretString) -> Verdict {
+        if Stored::of(stored.expose_secret()) == Stored::Plain {
+            return verify(stored.expose_secret(), given);
+        }
+        // Held by the blocking work itself: a caller that gives up does not free the slot early.
+        let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
+            return Verdict::Unusable;
+        };
+        let (stored, given) = (stored.clone(), given.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            let verdict = verify(stored.expose_secret(), &given);
+            drop(permit);
+            verdict
+        });
+        work.await.unwrap_or(Verdict::Unusable)
+    }
+}
+
+impl Default for PasswordChecker {
+    /// As many at once as there are processors.
+    fn default() -> Self {
+        Self::new(std::thread::available_parallelism().map_or(2, usize::from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(text: &str) -> SecretString {
+        SecretString::from(text)
+    }
+
+    #[test]
+    fn argon2id_hashes_verify_and_are_salted() {
+        let hash = hash_argon2id(&secret("s3cret")).unwrap();
+        assert!(
+            hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{hash}"
+        );
+        assert_eq!(verify(&hash, &secret("s3cret")), Verdict::Match);
+        assert_eq!(verify(&hash, &secret("s3creT")), Verdict::Mismatch);
+        assert_ne!(hash, hash_argon2id(&secret("s3cret")).unwrap());
+    }
+
+    #[test]
+    fn bcrypt_of_every_prefix_is_read() {
+        let hash = bcrypt::hash_with_salt("s3cret", 4, [7; 16]).unwrap();
+        for version in [
+            bcrypt::Version::TwoA,
+            bcrypt::Version::TwoB,
+            bcrypt::Version::TwoY,
+        ] {
+            let stored = hash.format_for_version(version);
+            assert_eq!(Stored::of(&stored), Stored::Bcrypt);
+            assert_eq!(
+                verify(&stored, &secret("s3cret")),
+                Verdict::Match,
+                "{stored}"
+            );
+            assert_eq!(
+                verify(&stored, &secret("wrong")),
+                Verdict::Mismatch,
+                "{stored}"
+            );
+            assert_eq!(
+                verify(&stored, &secret(&stored)),
+                Verdict::Mismatch,
+                "the hash is no password"
+            );
+        }
+    }
+
+    #[test]
+    fn plain_text_is_compared_exactly() {
+        let cases = [
+            ("abc", "abc", Verdict::Match),
+            ("abc", "abcd", Verdict::Mismatch),
+            ("abc", "ABC", Verdict::Mismatch),
+            ("abc", "", Verdict::Mismatch),
+        ];
+        for (stored, given, expected) in cases {
+            assert_eq!(verify(stored, &secret(given)), expected, "{stored} {given}");
+        }
+    }
+
+    #[test]
+    fn an_empty_or_broken_stored_form_lets_nobody_in() {
+        for (stored, given) in [
+            ("", ""),
+            ("", "x"),
+            ("$argon2id$", "x"),
+            ("$2a$10$short", "x"),
+            ("$2b$99$", ""),
+        ] {
+            assert_eq!(
+                verify(stored, &secret(given)),
+                Verdict::Unusable,
+                "{stored}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_endless_password_is_a_mismatch() {
+        let long = "x".repeat(PASSWORD_BYTES_MAX + 1);
+        assert_eq!(verify(&long, &secret(&long)), Verdict::Mismatch);
+        assert!(hash_argon2id(&secret(&long)).is_err());
+    }
+
+    #[tokio::test]
+    async fn the_checker_agrees_with_verify_and_serves_more_than_its_width() {
+        let checker = PasswordChecker::new(1);
+        let stored = secret(
+            &bcrypt::hash_with_salt("pw", 4, [1; 16])
+                .unwrap()
+                .to_string(),
+        );
+        let (right, wrong) = (secret("pw"), secret("no"));
+        let (a, b, c) = tokio::join!(
+            checker.verify(&stored, &right),
+            checker.verify(&stored, &wrong),
+            checker.verify(&stored, &right)
+        );
+        assert_eq!(
+            (a, b, c),
+            (Verdict::Match, Verdict::Mismatch, Verdict::Match)
+        );
+    }
+}

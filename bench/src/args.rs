@@ -1,0 +1,79 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Load generator, and side-by-side comparison of Cordon with nats-server.
+#[derive(Debug, Parser)]
+#[command(name = "cordon-bench", version)]
+pub(crate) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run every scenario against Cordon and nats-server in turn and print tables.
+    Compare(Compare),
+    /// Measure a byte forwarder that parses nothing: the floor for 1:1 traffic on this machine.
+    Forwarder(Window),
+    /// List the scenarios.
+    List,
+    /// The forwarder itself, as `forwarder` starts it.
+    #[command(hide = true)]
+    Forward {
+        /// Where it listens.
+        #[arg(long)]
+        listen: SocketAddr,
+    },
+}
+
+/// What `compare` takes.
+#[derive(Args, Debug)]
+pub(crate) struct Compare {
+    /// The nats-server binary; without it the first one in PATH.
+    #[arg(long, value_name = "PATH", env = "NATS_SERVER")]
+    pub(crate) nats_server: Option<PathBuf>,
+    /// The Cordon binary; without it the one built beside this program.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) cordon: Option<PathBuf>,
+    /// Compare the nats-server binary with itself: what differs is noise.
+    #[arg(long, conflicts_with = "cordon")]
+    pub(crate) self_check: bool,
+    /// Measure Cordon alone, where there is no nats-server.
+    #[arg(long, conflicts_with = "self_check")]
+    pub(crate) alone: bool,
+    /// Run everything once, as briefly as possible: shows that it works, measures nothing.
+    #[arg(long)]
+    pub(crate) smoke: bool,
+    /// Only these scenarios (see `list`).
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub(crate) scenario: Vec<String>,
+    /// Also write every single run to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// How long, and where.
+    #[command(flatten)]
+    pub(crate) window: Window,
+}
+
+/// How long to measure, and on which CPUs.
+#[derive(Args, Debug)]
+pub(crate) struct Window {
+    /// How often each scenario is run with each server.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) rounds: u16,
+    /// Seconds of each measured window.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) seconds: u16,
+    /// CPUs of the servers, as `taskset -c` takes them.
+    #[arg(long, value_name = "LIST")]
+    pub(crate) server_cpus: Option<String>,
+    /// CPUs of the generator.
+    #[arg(long, value_name = "LIST")]
+    pub(crate) client_cpus: Option<String>,
+}

@@ -1,0 +1,148 @@
+//! A server process of one run, in a folder of its own, killed when the run is over.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use tempfile::TempDir;
+
+use super::{Contender, Kind, config};
+use crate::link::PATIENCE;
+use crate::security::Security;
+
+/// The last part of what a server printed is shown when it fails.
+const SHOWN_BYTES: usize = 2_000;
+
+/// A running server.
+pub(crate) struct Running {
+    child: Child,
+    address: SocketAddr,
+    folder: TempDir,
+}
+
+impl Running {
+    pub(super) fn start(contender: &Contender, security: &Security) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("cordon-bench-").tempdir()?;
+        let address = free_address()?;
+        let configuration = folder.path().join("server.conf");
+        fs::write(
+            &configuration,
+            config::text(contender.kind, address, security),
+        )?;
+        let output = File::create(folder.path().join("output"))?;
+        let child = command(contender, &configuration, address)
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .with_context(|| format!("cannot run `{}`", contender.binary.display()))?;
+        let mut running = Self {
+            child,
+            address,
+            folder,
+        };
+        running.await_greeting()?;
+        Ok(running)
+    }
+
+    /// Where clients connect.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Makes sure that the server is still there.
+    ///
+    /// # Errors
+    ///
+    /// When it has ended; with what it printed.
+    pub(crate) fn check(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!(
+                "the server ended by itself ({status}); it printed:\n{}",
+                self.output()
+            ),
+        }
+    }
+
+    /// The end of what the server printed.
+    pub(crate) fn output(&self) -> String {
+        let bytes = fs::read(self.folder.path().join("output")).unwrap_or_default();
+        let start = bytes.len().saturating_sub(SHOWN_BYTES);
+        String::from_utf8_lossy(bytes.get(start..).unwrap_or_default()).into_owned()
+    }
+
+    fn await_greeting(&mut self) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            if greets(self.address) {
+                return Ok(());
+            }
+            self.check()?;
+            if start.elapsed() > PATIENCE {
+                bail!(
+                    "no INFO on `{}` within {} s; it printed:\n{}",
+                    self.address,
+                    PATIENCE.as_secs(),
+                    self.output()
+                );
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already, and nothing of it is kept.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The command line, through `taskset` where CPUs are given: that replaces itself, so the process id stays.
+fn command(contender: &Contender, configuration: &Path, address: SocketAddr) -> Command {
+    let mut command = match &contender.cpus {
+        None => Command::new(&contender.binary),
+        Some(cpus) => {
+            let mut command = Command::new("taskset");
+            command.args(["-c", cpus]).arg(&contender.binary);
+            command
+        }
+    };
+    match contender.kind {
+        Kind::Cordon => command.args(["broker", "-c"]).arg(configuration),
+        Kind::Forwarder => command.args(["forward", "--listen", &address.to_string()]),
+        Kind::Nats => command.arg("-c").arg(configuration),
+    };
+    command
+}
+
+/// An address that nobody listens on at the moment.
+fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+/// Whether a server sends INFO to a new connection.
+fn greets(address: SocketAddr) -> bool {
+    let Ok(mut socket) = TcpStream::connect(address) else {
+        return false;
+    };
+    let mut start = [0; 5];
+    socket
+        .set_read_timeout(Some(Duration::from_secs(1)))
+        .is_ok()
+        && socket.read_exact(&mut start).is_ok()
+        && &start == b"INFO "
+}

@@ -1,0 +1,78 @@
+//! What a run yields: values of a closed set of metrics.
+
+use serde::Serialize;
+
+/// What is measured. The order is that of the tables in a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Metric {
+    /// Messages, deliveries, requests or connects in a second, as the scenario says.
+    PerSecond,
+    /// Server CPU time for each of them, in µs.
+    CpuMicros,
+    /// Median latency, µs.
+    P50Micros,
+    /// 99th percentile, µs.
+    P99Micros,
+    /// 99.9th percentile, µs: on a shared machine mostly the machine's own.
+    P999Micros,
+    /// The most resident memory, MiB.
+    PeakRssMib,
+    /// Resident memory for each idle connection, KiB.
+    ConnectionKib,
+    /// CPU time of the server while all connections idle, in percent of one core.
+    IdleCpuPercent,
+    /// CPU cores the server used.
+    Cores,
+    /// CPU cores the load generator used.
+    GeneratorCores,
+}
+
+impl Metric {
+    /// Title of the metric's table.
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::PerSecond => "Throughput, per second (more is better)",
+            Self::CpuMicros => "Server CPU time each, µs (less is better)",
+            Self::P50Micros => "Latency p50, µs (less is better)",
+            Self::P99Micros => "Latency p99, µs (less is better)",
+            Self::P999Micros => "Latency p99.9, µs (less is better)",
+            Self::PeakRssMib => "Peak resident memory, MiB (less is better)",
+            Self::ConnectionKib => "Resident memory per idle connection, KiB (less is better)",
+            Self::IdleCpuPercent => "CPU of idle connections, % of a core (less is better)",
+            Self::Cores => "Cores the server used",
+            Self::GeneratorCores => "Cores the load generator used",
+        }
+    }
+
+    /// What a higher value means: `Some(true)` better, `Some(false)` worse, `None` neither.
+    pub(crate) const fn more_is_better(self) -> Option<bool> {
+        match self {
+            Self::PerSecond => Some(true),
+            Self::CpuMicros
+            | Self::P50Micros
+            | Self::P99Micros
+            | Self::P999Micros
+            | Self::PeakRssMib
+            | Self::ConnectionKib
+            | Self::IdleCpuPercent => Some(false),
+            Self::Cores | Self::GeneratorCores => None,
+        }
+    }
+}
+
+/// One measured value.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Figure {
+    /// What it is.
+    pub(crate) metric: Metric,
+    /// How much, in the metric's unit.
+    pub(crate) value: f64,
+}
+
+impl Figure {
+    /// A value of `metric`.
+    pub(crate) const fn new(metric: Metric, value: f64) -> Self {
+        Self { metric, value }
+    }
+}

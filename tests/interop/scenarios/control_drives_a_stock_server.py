@@ -1,5 +1,7 @@
 """cordon control makes accounts and users on a stock nats-server, revokes and kicks them"""
 
+import re
+
 from harness import certificates, stock
 from harness.check import check, until
 from harness.control import Control, free_port
@@ -7,6 +9,8 @@ from harness.nats import Nats
 
 PEERS = ("nats-server", "nats")
 BROKERS = ("cordon",)
+# A stock server can be told to turn an account away in either of these ways.
+REFUSED = re.compile("(?i)authorization violation|maximum account active connections exceeded")
 
 
 def run(context):
@@ -30,18 +34,27 @@ def run(context):
 
     kick(context, admin, account, staying)
     revoke(context, admin, account, leaver, leaving)
-    stayer.publish("here", "carry on")
-    staying.wait_for("carry on")
-    context.show("the other user's `nats sub`, reconnected after the kick, still receives")
+    carries_on(stayer, staying)
+    context.show("the other user's `nats sub` came back after the kick, and stayed")
 
     admin.post(f"accounts/{account}/suspend")
-    until(lambda: "Authorization Violation" in stayer.run("pub", "here", "x").text, "a suspended account cannot connect")
-    context.show("a suspended account: Authorization Violation")
+    told = until(lambda: REFUSED.search(stayer.run("pub", "here", "x").text), "a suspended account cannot connect")
+    context.show(f"a suspended account cannot connect: {told.group(0)}")
 
 
 def connections(admin, account, user):
     """The connections of one user, as the admin API lists them."""
     return [row for row in admin.items(f"accounts/{account}/connections") if row["user_name"] == user]
+
+
+def carries_on(publisher, listener):
+    """The listener receives what is published from now on, as soon as it has reconnected."""
+
+    def arrived():
+        publisher.publish("here", "carry on")
+        return "carry on" in listener.text()
+
+    until(arrived, "the listener receives again")
 
 
 def kick(context, admin, account, staying):
@@ -50,8 +63,7 @@ def kick(context, admin, account, staying):
     for row in rows:
         admin.delete(f"connections/{row['cid']}")
     staying.wait_for("(?i)disconnected")
-    staying.wait_for("(?i)reconnected")
-    context.show(f"kick: connection {rows[0]['cid']} ended, and the client reconnected")
+    context.show(f"kick: connection {rows[0]['cid']} ended")
 
 
 def revoke(context, admin, account, leaver, leaving):

@@ -83,6 +83,16 @@ impl CachedAccounts {
         }
     }
 
+    /// The operators that accounts are believed by.
+    pub fn trust(&self) -> &Arc<Trust> {
+        &self.trust
+    }
+
+    /// Where account JWTs are kept.
+    pub fn resolver(&self) -> &Arc<dyn Resolver> {
+        &self.resolver
+    }
+
     /// Puts a verified record in place of the one in force; the older of the two is dropped. Returns the
     /// record in force afterwards.
     pub fn put(&self, record: Arc<AccountRecord>, now: i64) -> Arc<AccountRecord> {

@@ -1,6 +1,7 @@
 //! The domain of Cordon: keys, claims, subjects, permissions and sharing, as values.
 
 pub mod permissions;
+pub mod sharing;
 pub mod subject;
 pub mod claims;
 pub mod creds;

@@ -175,3 +175,111 @@ pub enum CredsError {
         found: usize,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claims::UserClaims;
+
+    fn creds() -> Creds {
+        let account = Seed::from_raw(Role::Account, [2; 32]);
+        let seed = Seed::from_raw(Role::User, [3; 32]);
+        let claims = UserClaims::new(seed.public().try_into().unwrap());
+        let jwt = claims.encode(&account, 1_700_000_000).unwrap();
+        Creds { jwt, seed }
+    }
+
+    #[test]
+    fn a_file_reads_back_also_with_crlf_and_without_a_last_newline() {
+        let creds = creds();
+        let text = creds.to_text();
+        let tight = text.trim_end().trim_end_matches(['*', '\n']);
+        for file in [
+            text.to_string(),
+            text.replace('\n', "\r\n"),
+            text.trim_end().to_owned(),
+            tight.to_owned(),
+            tight.replace('\n', "\r\n"),
+            format!("a comment\n\n{}\ntrailing", *text),
+        ] {
+            let read = Creds::parse(&file).unwrap();
+            assert_eq!(read.jwt, creds.jwt);
+            assert_eq!(read.seed.public(), creds.seed.public());
+        }
+    }
+
+    #[test]
+    fn what_is_not_whole_is_refused() {
+        let creds = creds();
+        let text = creds.to_text();
+        let other_seed = Seed::from_raw(Role::User, [4; 32]).to_text();
+        let account_seed = Seed::from_raw(Role::Account, [3; 32]).to_text();
+        let seed = creds.seed.to_text();
+        let damaged = seed.replace('A', "B");
+        let cases = [
+            (String::new(), CredsError::NoJwt),
+            ("plain text".to_owned(), CredsError::NoJwt),
+            (text.replace("---", "-"), CredsError::NoJwt),
+            (armour_jwt("user", &creds.jwt), CredsError::NoSeed),
+            (
+                text.replace(seed.as_str(), &other_seed),
+                CredsError::Mismatch,
+            ),
+            (
+                text.replace(seed.as_str(), &damaged),
+                CredsError::Seed(KeyError::Checksum),
+            ),
+            (
+                text.replace(seed.as_str(), &account_seed),
+                CredsError::Seed(KeyError::WrongRole {
+                    expected: Role::User,
+                    found: Role::Account,
+                }),
+            ),
+            (
+                text.replace(&creds.jwt, "abc"),
+                CredsError::Jwt(ClaimsError::Segments),
+            ),
+            (
+                " ".repeat(CREDS_BYTES_MAX + 1),
+                CredsError::TooLong {
+                    found: CREDS_BYTES_MAX + 1,
+                },
+            ),
+        ];
+        for (file, expected) in cases {
+            let error = Creds::parse(&file).unwrap_err();
+            assert_eq!(error, expected);
+            assert!(!error.to_string().contains(seed.as_str()));
+        }
+    }
+
+    #[test]
+    fn files_of_one_thing_are_read_armoured_or_bare() {
+        let creds = creds();
+        assert_eq!(jwt_of_file(&armour_jwt("account", &creds.jwt)), creds.jwt);
+        assert_eq!(jwt_of_file(&format!("  {}\n", creds.jwt)), creds.jwt);
+        let seed = creds.seed.to_text();
+        let bare = format!("# mine\n{}\r\n", *seed);
+        assert_eq!(seed_of_file(&bare).unwrap().public(), creds.seed.public());
+        assert_eq!(
+            seed_of_file(&creds.to_text()).unwrap().public(),
+            creds.seed.public()
+        );
+        assert_eq!(seed_of_file("nothing").unwrap_err(), CredsError::NoSeed);
+    }
+
+    #[test]
+    fn creds_are_not_printed() {
+        assert_eq!(format!("{:?}", creds()), "Creds");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_reading_panic(text: String, armour in "(-{0,4}[a-zA-Z .=]{0,5}-{0,4}\r?\n){0,9}") {
+            let _ = Creds::parse(&text);
+            let _ = Creds::parse(&armour);
+            let _ = seed_of_file(&armour);
+        }
+    }
+}

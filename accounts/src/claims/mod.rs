@@ -27,6 +27,9 @@ mod operator;
 mod permissions;
 pub mod revocation;
 mod signing_key;
+mod strict;
+#[cfg(test)]
+mod tests;
 mod token;
 mod user;
 mod validation;

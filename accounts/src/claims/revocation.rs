@@ -88,3 +88,76 @@ impl Revocations {
         self.0.iter().map(|(entry, at)| (entry.as_str(), *at))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{Role, Seed, UserKey};
+
+    fn user(byte: u8) -> UserKey {
+        Seed::from_raw(Role::User, [byte; 32])
+            .public()
+            .try_into()
+            .unwrap()
+    }
+
+    #[test]
+    fn what_was_issued_up_to_the_time_is_revoked() {
+        let mut revocations = Revocations::default();
+        assert!(!revocations.is_revoked(&user(1).public(), 0));
+        revocations.revoke(user(1), 100);
+        for (issued_at, revoked) in [(99, true), (100, true), (101, false)] {
+            assert_eq!(
+                revocations.is_revoked(&user(1).public(), issued_at),
+                revoked
+            );
+            assert!(!revocations.is_revoked(&user(2).public(), issued_at));
+        }
+        revocations.revoke(Revoked::All, 200);
+        assert!(revocations.is_revoked(&user(2).public(), 200));
+        assert!(!revocations.is_revoked(&user(2).public(), 201));
+    }
+
+    #[test]
+    fn a_late_earlier_revocation_changes_nothing() {
+        let mut revocations = Revocations::default();
+        revocations.revoke(user(1), 100);
+        revocations.revoke(user(1), 50);
+        assert!(revocations.is_revoked(&user(1).public(), 100));
+        revocations.revoke(user(1), 150);
+        assert!(revocations.is_revoked(&user(1).public(), 150));
+        assert!(revocations.clear(user(1)));
+        assert!(!revocations.clear(user(1)));
+        assert!(revocations.is_empty());
+    }
+
+    #[test]
+    fn compacting_removes_what_the_star_covers_and_decides_nothing_anew() {
+        let mut revocations = Revocations::default();
+        revocations.revoke(user(1), 100);
+        revocations.revoke(user(2), 300);
+        assert!(revocations.compact().is_empty());
+        revocations.revoke(Revoked::All, 200);
+        let before = revocations.clone();
+        assert_eq!(revocations.compact(), [(user(1).to_string(), 100)]);
+        assert_eq!(revocations.len(), 2);
+        for key in [user(1), user(2), user(3)] {
+            for at in [50, 100, 150, 200, 250, 300, 350] {
+                let key = key.public();
+                assert_eq!(
+                    revocations.is_revoked(&key, at),
+                    before.is_revoked(&key, at)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_json_is_a_map() {
+        let text = r#"{"*":5}"#;
+        let revocations: Revocations = serde_json::from_str(text).unwrap();
+        assert!(revocations.is_revoked(&user(1).public(), 5));
+        assert_eq!(serde_json::to_string(&revocations).unwrap(), text);
+        assert_eq!(revocations.iter().collect::<Vec<_>>(), [("*", 5)]);
+    }
+}

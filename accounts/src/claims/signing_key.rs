@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Value, json};
 
-use super::UserTemplate;
+use super::{UserTemplate, strict};
 use crate::key::AccountKey;
 
 /// The only kind of scope there is (jwt `signingkeys.go`).
@@ -76,7 +76,7 @@ impl<'de> Deserialize<'de> for SigningKey {
             Value::String(text) => AccountKey::parse(&text)
                 .map(Self::Plain)
                 .map_err(de::Error::custom),
-            scope @ Value::Object(_) => serde_json::from_value(scope)
+            scope @ Value::Object(_) => strict::from_value(scope)
                 .map(|scope| Self::Scoped(Box::new(scope)))
                 .map_err(de::Error::custom),
             _ => Err(de::Error::custom(
@@ -135,7 +135,7 @@ impl<'de> Deserialize<'de> for Scope {
         Ok(Self {
             key: wire.key,
             role: wire.role,
-            template: serde_json::from_value(Value::Object(wire.template))
+            template: strict::from_value(Value::Object(wire.template))
                 .map_err(de::Error::custom)?,
             description: wire.description,
         })

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::envelope::{Claims, Kind, Read, Written, escape_html, without_nulls};
+use super::strict;
 use crate::key::{KeyError, PublicKey, Role, Seed, SignatureError};
 use crate::limits::{JSON_DEPTH_MAX, TOKEN_BYTES_MAX};
 
@@ -183,7 +184,7 @@ impl<'a> Unverified<'a> {
         nats.remove("version");
         nats.retain(|name, value| !is_empty_key(name, value));
         let mut nats: T =
-            serde_json::from_value(Value::Object(nats)).map_err(|error| ClaimsError::Content {
+            strict::from_value(Value::Object(nats)).map_err(|error| ClaimsError::Content {
                 place: "nats",
                 text: shorten(&error.to_string()),
             })?;
@@ -411,7 +412,7 @@ fn read_envelope(bytes: &[u8]) -> Result<Read, ClaimsError> {
     };
     let mut value: Value = serde_json::from_slice(bytes).map_err(wrong)?;
     without_nulls(&mut value);
-    serde_json::from_value(value).map_err(wrong)
+    strict::from_value(value).map_err(wrong)
 }
 
 fn decode_segment(place: &'static str, segment: &str) -> Result<Vec<u8>, ClaimsError> {

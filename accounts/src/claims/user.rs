@@ -7,21 +7,24 @@ use super::envelope::{Claims, Kind};
 use super::hours::{Hours, HoursError};
 use super::network::{Network, NetworkError};
 use super::signing_key::unlimited_unless_said;
-use super::{PermissionsClaim, UnknownFields, Validation, check, is_default, is_false};
+use super::{
+    PermissionsClaim, ResponseClaim, SubjectsClaim, UnknownFields, Validation, check, is_default,
+    is_false, strict,
+};
 use crate::key::{AccountKey, Role, UserKey};
 use crate::limits::{ConnectionLimits, Limit};
 
 /// The statement about a user.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct User {
     /// Permissions, limits and conditions; must be empty when a scoped key signs.
     #[serde(flatten)]
     pub template: UserTemplate,
     /// The account, needed when one of its signing keys signs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer_account: Option<AccountKey>,
     /// Free labels; `key:value` for templates.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// Members that this version does not know.
     #[serde(flatten)]
@@ -31,35 +34,32 @@ pub struct User {
 /// Permissions, limits and conditions: a user's own, or those that a scoped signing key gives
 /// all its users.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "TemplateMembers")]
 pub struct UserTemplate {
     /// Subjects.
     #[serde(flatten)]
     pub permissions: PermissionsClaim,
     /// Networks in CIDR notation that the user may come from; any when empty.
-    #[serde(
-        default,
-        deserialize_with = "networks",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub src: Vec<String>,
     /// Times of day at which the user may be connected; any when empty.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub times: Vec<TimeRange>,
     /// IANA zone of `times`; the broker's own when empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub times_location: String,
     /// Numbers.
     #[serde(flatten)]
     pub limits: UserLimits,
     /// Whether the JWT alone suffices, without a signature of the nonce.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "is_false")]
     pub bearer_token: bool,
     /// Whether the user must come through a trusted proxy.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "is_false")]
     pub proxy_required: bool,
     /// `STANDARD`, `WEBSOCKET`, `LEAFNODE`, `LEAFNODE_WS`, `MQTT`, `MQTT_WS`, `IN_PROCESS`, in
     /// any case; any way when empty.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allowed_connection_types: Vec<String>,
 }
 
@@ -116,6 +116,95 @@ pub struct TimeRange {
     /// `HH:MM:SS`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub end: String,
+}
+
+/// The members of a template side by side, as JSON has them; `flatten` would let the inner
+/// structs see members twice.
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+struct TemplateMembers {
+    #[serde(rename = "pub")]
+    publish: SubjectsClaim,
+    #[serde(rename = "sub")]
+    subscribe: SubjectsClaim,
+    #[serde(rename = "resp")]
+    response: Option<ResponseClaim>,
+    #[serde(deserialize_with = "networks")]
+    src: Vec<String>,
+    times: Vec<TimeRange>,
+    times_location: String,
+    subs: Limit,
+    data: Limit,
+    payload: Limit,
+    bearer_token: bool,
+    proxy_required: bool,
+    allowed_connection_types: Vec<String>,
+}
+
+/// Names of those members, to tell them from a user's others.
+const TEMPLATE_MEMBERS: [&str; 12] = [
+    "pub",
+    "sub",
+    "resp",
+    "src",
+    "times",
+    "times_location",
+    "subs",
+    "data",
+    "payload",
+    "bearer_token",
+    "proxy_required",
+    "allowed_connection_types",
+];
+
+impl From<TemplateMembers> for UserTemplate {
+    fn from(members: TemplateMembers) -> Self {
+        Self {
+            permissions: PermissionsClaim {
+                publish: members.publish,
+                subscribe: members.subscribe,
+                response: members.response,
+            },
+            src: members.src,
+            times: members.times,
+            times_location: members.times_location,
+            limits: UserLimits {
+                subs: members.subs,
+                data: members.data,
+                payload: members.payload,
+            },
+            bearer_token: members.bearer_token,
+            proxy_required: members.proxy_required,
+            allowed_connection_types: members.allowed_connection_types,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for User {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Rest {
+            #[serde(default)]
+            issuer_account: Option<AccountKey>,
+            #[serde(default)]
+            tags: Vec<String>,
+            #[serde(flatten)]
+            unknown: UnknownFields,
+        }
+        let members = UnknownFields::deserialize(deserializer)?;
+        let (template, rest): (UnknownFields, UnknownFields) = members
+            .into_iter()
+            .partition(|(name, _)| TEMPLATE_MEMBERS.contains(&name.as_str()));
+        let template = strict::from_value(template.into()).map_err(D::Error::custom)?;
+        let rest: Rest = strict::from_value(rest.into()).map_err(D::Error::custom)?;
+        Ok(Self {
+            template,
+            issuer_account: rest.issuer_account,
+            tags: rest.tags,
+            unknown: rest.unknown,
+        })
+    }
 }
 
 /// Reads `src`: an array, or one string with commas (jwt `types.go`, `CIDRList`).

@@ -1,1 +1,33 @@
 //! The Cordon broker: bytes in, permitted messages out.
+//!
+//! ```text
+//! listener   accepts, speaks TLS
+//! connection one task each: reads, parses (protocol), decides (permissions), flushes
+//! routing    an account's interest: from subject to receivers
+//! border     the only way from one account to another
+//! tenant     an account as it runs; applies changed account JWTs to what is live
+//! system     the system account: claims and connection requests, events, security events
+//! monitoring HTTP for operators' tools
+//! config     what `cordon broker -c FILE` reads
+//! ```
+//!
+//! The most common change is a new protocol operation: add a [`protocol::Frame`], parse it in
+//! [`protocol::parser`], act on it in [`connection::session`].
+
+pub mod border;
+pub mod broker;
+pub mod config;
+pub mod connection;
+pub mod connections;
+pub mod limits;
+pub mod listener;
+pub mod monitoring;
+pub mod observer;
+pub mod options;
+pub mod protocol;
+pub mod routing;
+pub mod system;
+pub mod tenant;
+
+pub use broker::{Broker, RunningBroker, StartError};
+pub use options::{BrokerOptions, HandshakeFirst, TlsOptions};

@@ -1,0 +1,113 @@
+//! Service crossings: a request of an importer is carried into the exporter.
+//!
+//! auth.md 6.4: loop guard, reply mapping, transform, the exporter's mappings, request info,
+//! delivery in the exporter's subject space, "no responders" when nobody is there.
+
+use std::sync::{Arc, Weak};
+
+use cordon_accounts::sharing::Crossing;
+use cordon_accounts::subject::MapOutcome;
+
+use crate::border::info;
+use crate::border::reply::Expected;
+use crate::border::table::inside;
+use crate::broker::Broker;
+use crate::limits::CROSSING_DEPTH;
+use crate::protocol::headers;
+use crate::routing::match_set::MatchSet;
+use crate::routing::message::Passage;
+use crate::routing::{Batch, Message, Receiver, Subscription, route};
+use crate::tenant::Tenant;
+
+/// Receives requests in the importer and carries them into the exporter.
+pub struct Service {
+    importer: Weak<Tenant>,
+    crossing: Arc<Crossing>,
+    /// Tells this crossing from others in the loop guard.
+    mark: u64,
+}
+
+impl Service {
+    /// The border's subscription in the importer for one service crossing.
+    pub(super) fn subscription(importer: &Arc<Tenant>, crossing: Arc<Crossing>) -> Arc<Subscription> {
+        let local = crossing.local.as_str().to_owned();
+        let mark = mark_of(&crossing);
+        let service = Self { importer: Arc::downgrade(importer), crossing, mark };
+        Arc::new(Subscription::new(local.as_bytes(), None, b"", inside(Arc::new(service))))
+    }
+
+    fn carry(&self, broker: &Arc<Broker>, importer: &Arc<Tenant>, message: &Message<'_>, batch: &mut Batch) -> bool {
+        let Some(exporter) = broker.tenants.find(&self.crossing.exporter) else { return false };
+        let Some(subject) = self.crossing.requested_as(message.subject) else { return false };
+        let subject = match exporter.map(&subject, batch) {
+            MapOutcome::Unchanged => subject,
+            MapOutcome::Mapped(mapped) => mapped,
+            MapOutcome::Dropped => return true,
+        };
+        let mut set = MatchSet::default();
+        exporter.interest.matches(&subject, &mut set);
+        if set.is_empty() {
+            return false;
+        }
+        let expected = self.expect(broker, importer, &exporter, message, batch);
+        let reply = match &expected {
+            _ if message.reply.is_empty() => &[],
+            Some(expected) => expected.subject(),
+            None if message.reply.starts_with(b"$JS.ACK.") => message.reply,
+            None => return false,
+        };
+        let info = info::request_info(broker, importer, &self.crossing, message);
+        let header = headers::with(message.header(), headers::REQUEST_INFO, &info);
+        let body = [&header, message.payload()].concat();
+        let crossings = [message.passage.crossings, &[self.mark]].concat();
+        let crossed = Message {
+            subject: &subject,
+            reply,
+            header_len: header.len(),
+            body: &body,
+            origin: message.origin,
+            passage: Passage { crossings: &crossings, response: false },
+        };
+        batch.depth += 1;
+        let accepted = route(&set, &crossed, batch) > 0;
+        batch.depth -= 1;
+        if !accepted && let Some(expected) = expected {
+            exporter.crossings.replies.forget(expected.subject());
+        }
+        accepted
+    }
+
+    fn expect(&self, broker: &Arc<Broker>, importer: &Arc<Tenant>, exporter: &Arc<Tenant>, message: &Message<'_>, batch: &mut Batch) -> Option<Expected> {
+        if message.reply.is_empty() || message.reply.starts_with(b"$JS.ACK.") {
+            return None;
+        }
+        let requester = message.origin.map(Arc::downgrade);
+        exporter.crossings.replies.expect(broker, exporter, importer, &self.crossing, message.reply, requester, batch)
+    }
+}
+
+impl Receiver for Service {
+    fn receive(&self, _: &Subscription, message: &Message<'_>, batch: &mut Batch) -> bool {
+        let seen = message.passage.crossings.contains(&self.mark);
+        if seen || message.passage.crossings.len() >= CROSSING_DEPTH || batch.depth >= CROSSING_DEPTH {
+            return false;
+        }
+        // A reply subject with wildcards would match more than one requester.
+        if message.reply.split(|b| *b == b'.').any(|token| token == b"*" || token == b">") {
+            return false;
+        }
+        let Some(importer) = self.importer.upgrade() else { return false };
+        let Some(broker) = importer.broker() else { return false };
+        self.carry(&broker, &importer, message, batch)
+    }
+}
+
+/// Two imports of the same export are one step in a loop.
+fn mark_of(crossing: &Crossing) -> u64 {
+    use std::hash::{BuildHasher, Hash, Hasher};
+    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
+    crossing.exporter.as_str().hash(&mut hasher);
+    crossing.export.as_str().hash(&mut hasher);
+    crossing.importer.as_str().hash(&mut hasher);
+    hasher.finish()
+}

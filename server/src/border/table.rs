@@ -1,0 +1,190 @@
+//! The crossings of one importer that are in force, and what the border holds for them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cordon_accounts::sharing::{Crossing, ExportKind, ImportRefusal};
+use foldhash::quality::RandomState;
+use parking_lot::Mutex;
+
+use crate::border::reply::Replies;
+use crate::border::service::Service;
+use crate::border::stream;
+use crate::broker::Broker;
+use crate::routing::{Sink, Subscription};
+use crate::tenant::Tenant;
+
+/// What crosses one account's border: as importer its crossings, as exporter its open replies.
+#[derive(Default)]
+pub struct Crossings {
+    table: Mutex<Table>,
+    streams: AtomicBool,
+    shadows: AtomicBool,
+    /// Replies that this account, as exporter, still owes.
+    pub replies: Replies,
+}
+
+#[derive(Default)]
+struct Table {
+    services: Vec<(Arc<Crossing>, Arc<Subscription>)>,
+    streams: Vec<Arc<Crossing>>,
+    /// Shadows by the address of the subscription they stand for, which they keep alive.
+    shadows: HashMap<usize, Vec<Shadow>, RandomState>,
+    refused: Vec<ImportRefusal>,
+}
+
+struct Shadow {
+    crossing: Arc<Crossing>,
+    exporter: Arc<Tenant>,
+    subscription: Arc<Subscription>,
+}
+
+impl Crossings {
+    /// Some stream is imported.
+    pub fn has_streams(&self) -> bool {
+        self.streams.load(Ordering::Acquire)
+    }
+
+    /// Some subscription has a shadow.
+    pub fn has_shadows(&self) -> bool {
+        self.shadows.load(Ordering::Acquire)
+    }
+
+    /// The imports that are not in force, with reasons.
+    pub fn refused(&self) -> Vec<ImportRefusal> {
+        self.table.lock().refused.clone()
+    }
+
+    /// The crossings in force.
+    pub fn list(&self) -> Vec<Arc<Crossing>> {
+        let table = self.table.lock();
+        table.services.iter().map(|(crossing, _)| crossing).chain(&table.streams).cloned().collect()
+    }
+
+    /// When the first crossing expires, Unix seconds.
+    pub fn next_expiry(&self) -> Option<i64> {
+        self.list().iter().filter_map(|crossing| crossing.expires).min()
+    }
+
+    /// Puts exactly `wanted` in force. A crossing that stays the same is not interrupted.
+    pub(super) fn replace(&self, broker: &Arc<Broker>, importer: &Arc<Tenant>, wanted: Vec<Arc<Crossing>>, refused: Vec<ImportRefusal>) {
+        let (services, streams): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|crossing| crossing.kind == ExportKind::Service);
+        self.replace_services(importer, services);
+        self.replace_streams(broker, importer, streams);
+        self.table.lock().refused = refused;
+    }
+
+    fn replace_services(&self, importer: &Arc<Tenant>, wanted: Vec<Arc<Crossing>>) {
+        let mut table = self.table.lock();
+        let (kept, ended): (Vec<_>, Vec<_>) = std::mem::take(&mut table.services).into_iter().partition(|(old, _)| wanted.iter().any(|new| same(old, new)));
+        table.services = kept;
+        let mut begun = Vec::new();
+        for crossing in wanted {
+            if !table.services.iter().any(|(old, _)| same(old, &crossing)) {
+                let subscription = Service::subscription(importer, crossing.clone());
+                begun.push(subscription.clone());
+                table.services.push((crossing, subscription));
+            }
+        }
+        drop(table);
+        for (_, subscription) in ended {
+            subscription.close();
+            importer.interest.remove(&subscription);
+        }
+        for subscription in begun {
+            importer.interest.insert(subscription);
+        }
+    }
+
+    fn replace_streams(&self, broker: &Arc<Broker>, importer: &Arc<Tenant>, wanted: Vec<Arc<Crossing>>) {
+        let mut table = self.table.lock();
+        let new: Vec<_> = wanted.iter().filter(|new| !table.streams.iter().any(|old| same(old, new))).cloned().collect();
+        self.streams.store(!wanted.is_empty(), Ordering::Release);
+        table.shadows.retain(|_, shadows| {
+            shadows.retain(|shadow| {
+                let stays = wanted.iter().any(|new| same(new, &shadow.crossing));
+                if !stays {
+                    shadow.end();
+                }
+                stays
+            });
+            !shadows.is_empty()
+        });
+        table.streams = wanted;
+        drop(table);
+        if new.is_empty() {
+            return;
+        }
+        for connection in importer.connections() {
+            for subscription in connection.subscription_list() {
+                self.add_shadows_for(broker, &subscription, &new);
+            }
+        }
+    }
+
+    pub(super) fn add_shadows(&self, broker: &Arc<Broker>, subscription: &Arc<Subscription>) {
+        let streams = self.table.lock().streams.clone();
+        self.add_shadows_for(broker, subscription, &streams);
+    }
+
+    fn add_shadows_for(&self, broker: &Arc<Broker>, original: &Arc<Subscription>, streams: &[Arc<Crossing>]) {
+        for crossing in streams {
+            let Some(exporter) = broker.tenants.find(&crossing.exporter) else { continue };
+            if let Some(subscription) = stream::shadow(original, crossing) {
+                let mut table = self.table.lock();
+                let held = table.shadows.entry(address(original)).or_default();
+                let known = held.iter().any(|shadow| same(&shadow.crossing, crossing) && shadow.subscription.subject == subscription.subject);
+                if known || original.is_closed() || !table.streams.iter().any(|current| same(current, crossing)) {
+                    continue;
+                }
+                let shadow = Shadow { crossing: crossing.clone(), exporter: exporter.clone(), subscription: subscription.clone() };
+                table.shadows.entry(address(original)).or_default().push(shadow);
+                self.shadows.store(true, Ordering::Release);
+                exporter.interest.insert(subscription);
+            }
+        }
+        // The client may have ended the subscription while its shadows were being made.
+        if original.is_closed() {
+            self.drop_shadows(broker, original);
+        }
+    }
+
+    pub(super) fn drop_shadows(&self, _broker: &Arc<Broker>, original: &Arc<Subscription>) {
+        let gone = self.table.lock().shadows.remove(&address(original)).unwrap_or_default();
+        for shadow in gone {
+            shadow.end();
+        }
+    }
+}
+
+impl Shadow {
+    fn end(&self) {
+        self.subscription.close();
+        self.exporter.interest.remove(&self.subscription);
+    }
+}
+
+/// Two compiled crossings let the same messages pass in the same form.
+fn same(one: &Crossing, other: &Crossing) -> bool {
+    one.kind == other.kind
+        && one.exporter == other.exporter
+        && one.local == other.local
+        && one.remote == other.remote
+        && one.outward.destination() == other.outward.destination()
+        && one.inward.destination() == other.inward.destination()
+        && one.export == other.export
+        && (one.share, one.allow_trace, one.response, one.threshold_ns, one.expires)
+            == (other.share, other.allow_trace, other.response, other.threshold_ns, other.expires)
+        && one.latency.as_ref().map(|latency| (&latency.results, format!("{:?}", latency.sampling)))
+            == other.latency.as_ref().map(|latency| (&latency.results, format!("{:?}", latency.sampling)))
+}
+
+fn address(subscription: &Arc<Subscription>) -> usize {
+    Arc::as_ptr(subscription).addr()
+}
+
+/// Whether a sink is one that the border made.
+pub(super) fn inside(receiver: Arc<dyn crate::routing::Receiver>) -> Sink {
+    Sink::Inside(receiver)
+}

@@ -1,0 +1,346 @@
+//! One connection's pending output: anyone may append, one writes at a time.
+//!
+//! ```text
+//! publishers --append--> queue --(a publisher at the end of its batch)--> socket
+//!                                  \--(a drain task while the socket blocks)--/
+//! ```
+//!
+//! Whoever finds `owed` unset sets it and must call [`Outbound::flush`] later; so bytes never wait
+//! without somebody in charge of them, and nobody is woken per message.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::connection::chunks::Chunks;
+use crate::connection::socket::{Progress, Socket};
+use crate::limits::{FLUSH_ROUNDS, SOFT_PENDING};
+
+/// Pending output and who writes it.
+#[derive(Debug)]
+pub struct Outbound {
+    state: Mutex<State>,
+    drained: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: Chunks,
+    socket: Option<Arc<Socket>>,
+    /// Bytes taken off the queue by whoever is writing.
+    in_flight: usize,
+    messages: u64,
+    bytes: u64,
+    /// Bytes the kernel has taken.
+    written: u64,
+    /// Somebody is writing or draining.
+    writing: bool,
+    /// Somebody promised to flush.
+    owed: bool,
+    closed: bool,
+    /// A producer waited for this receiver in vain; producers go on until it moves again.
+    stuck: bool,
+}
+
+/// What happened to appended bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// The connection is closed or the receiver declined; nothing was queued.
+    Refused,
+    /// Queued; the caller must flush at the end of its batch.
+    Owe,
+    /// Queued; somebody else flushes.
+    Queued,
+    /// Queued, and more than `max_pending` waits now: a slow consumer.
+    Overflow,
+}
+
+/// What the writer should do next.
+#[derive(Debug)]
+pub enum Flushed {
+    /// Nothing waits, or somebody else is writing.
+    Idle,
+    /// The socket blocks; the caller must start a drain task.
+    Blocked(Arc<Socket>),
+    /// The socket is broken.
+    Broken(std::io::Error),
+}
+
+impl Outbound {
+    /// Output of a connection whose socket is not yet attached.
+    pub fn new() -> Self {
+        Self { state: Mutex::default(), drained: Notify::new() }
+    }
+
+    /// Gives the socket to write to.
+    pub fn attach(&self, socket: Arc<Socket>) {
+        self.state.lock().socket = Some(socket);
+    }
+
+    /// Appends a delivery if `accept`, asked under the lock, agrees.
+    ///
+    /// The lock makes UNSUB a fence: whoever closes a subscription under [`Self::with_lock`] knows
+    /// that no further message for it is queued.
+    #[inline]
+    pub fn deliver(
+        &self,
+        max_pending: usize,
+        message_bytes: usize,
+        accept: impl FnOnce() -> bool,
+        append: impl FnOnce(&mut Chunks),
+    ) -> Appended {
+        let mut state = self.state.lock();
+        if state.closed || !accept() {
+            return Appended::Refused;
+        }
+        append(&mut state.queue);
+        state.messages += 1;
+        state.bytes += message_bytes as u64;
+        if state.queue.len() + state.in_flight > max_pending {
+            return Appended::Overflow;
+        }
+        state.owe()
+    }
+
+    /// Appends a protocol line.
+    pub fn line(&self, line: &[u8]) -> Appended {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Appended::Refused;
+        }
+        state.queue.append(line.len(), |out| out.extend_from_slice(line));
+        state.owe()
+    }
+
+    /// Runs `change` while nothing can be appended.
+    pub fn with_lock<T>(&self, change: impl FnOnce() -> T) -> T {
+        let _guard = self.state.lock();
+        change()
+    }
+
+    /// Writes what is pending, as far as the socket takes it.
+    pub fn flush(&self) -> Flushed {
+        for _ in 0..FLUSH_ROUNDS {
+            let (mut batch, socket) = {
+                let mut state = self.state.lock();
+                state.owed = false;
+                if state.writing || state.queue.is_empty() {
+                    return Flushed::Idle;
+                }
+                let Some(socket) = state.socket.clone() else { return Flushed::Idle };
+                state.writing = true;
+                state.in_flight = state.queue.len();
+                (std::mem::take(&mut state.queue), socket)
+            };
+            let before = batch.len();
+            let outcome = socket.write(&mut batch);
+            let mut state = self.state.lock();
+            self.settle(&mut state, batch, before);
+            match outcome {
+                Ok(Progress::Done) => state.writing = false,
+                Ok(Progress::Blocked) => return Flushed::Blocked(socket),
+                Err(error) => {
+                    state.writing = false;
+                    return Flushed::Broken(error);
+                }
+            }
+            if state.queue.is_empty() {
+                return Flushed::Idle;
+            }
+        }
+        let mut state = self.state.lock();
+        if state.writing || state.queue.is_empty() {
+            return Flushed::Idle;
+        }
+        let Some(socket) = state.socket.clone() else { return Flushed::Idle };
+        state.writing = true;
+        Flushed::Blocked(socket)
+    }
+
+    /// Puts back what a write left over and wakes producers that wait.
+    fn settle(&self, state: &mut State, mut batch: Chunks, before: usize) {
+        let written = before - batch.len();
+        state.in_flight = 0;
+        state.written += written as u64;
+        if batch.is_empty() && state.queue.is_empty() {
+            state.queue = batch;
+        } else if !batch.is_empty() {
+            let mut newer = std::mem::replace(&mut state.queue, Chunks::default());
+            batch.extend(&mut newer);
+            state.queue = batch;
+        }
+        if written > 0 {
+            state.stuck = false;
+            if state.queue.len() < SOFT_PENDING / 2 {
+                self.drained.notify_waiters();
+            }
+        }
+        if state.closed {
+            state.queue.clear();
+        }
+    }
+
+    /// One round of a drain task: `Some(true)` when all is written, `None` when broken or closed.
+    fn drain_round(&self, socket: &Socket) -> Option<bool> {
+        let mut batch = {
+            let mut state = self.state.lock();
+            if state.closed && state.queue.is_empty() {
+                state.writing = false;
+                return Some(true);
+            }
+            state.in_flight = state.queue.len();
+            std::mem::take(&mut state.queue)
+        };
+        let before = batch.len();
+        let outcome = socket.write(&mut batch);
+        let mut state = self.state.lock();
+        self.settle(&mut state, batch, before);
+        match outcome {
+            Ok(Progress::Blocked) => Some(false),
+            Ok(Progress::Done) if state.queue.is_empty() => {
+                state.writing = false;
+                self.drained.notify_waiters();
+                Some(true)
+            }
+            Ok(Progress::Done) => Some(false),
+            Err(_) => {
+                state.writing = false;
+                None
+            }
+        }
+    }
+
+    /// Writes until nothing is pending; what is pending at one moment must be gone after
+    /// `deadline`, however much arrives meanwhile.
+    pub async fn drain(&self, socket: &Socket, deadline: Duration, now: impl Fn() -> Instant) -> Drained {
+        let (mut goal, mut due) = (self.queued_in_all(), now() + deadline);
+        loop {
+            let left = due.saturating_duration_since(now());
+            match tokio::time::timeout(left, socket.writable()).await {
+                Err(_) => {
+                    self.state.lock().writing = false;
+                    return Drained::TooSlow { chunks: self.pending() };
+                }
+                Ok(Err(_)) => {
+                    self.state.lock().writing = false;
+                    return Drained::Broken;
+                }
+                Ok(Ok(())) => {}
+            }
+            match self.drain_round(socket) {
+                Some(true) => return Drained::Done,
+                Some(false) => {}
+                None => return Drained::Broken,
+            }
+            if self.state.lock().written >= goal {
+                (goal, due) = (self.queued_in_all(), now() + deadline);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn queued_in_all(&self) -> u64 {
+        let state = self.state.lock();
+        state.written + (state.queue.len() + state.in_flight) as u64
+    }
+
+    /// Stops queueing; unless `keep`, what is pending is dropped.
+    pub fn close(&self, keep: bool) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        if !keep {
+            state.queue.clear();
+        }
+        self.drained.notify_waiters();
+    }
+
+    /// Lets go of the socket: it closes when its reader does, too.
+    pub fn detach(&self) {
+        let mut state = self.state.lock();
+        state.queue.clear();
+        state.socket = None;
+    }
+
+    /// Bytes not yet with the kernel.
+    pub fn pending(&self) -> usize {
+        let state = self.state.lock();
+        state.queue.len() + state.in_flight
+    }
+
+    /// Messages and bytes delivered.
+    pub fn counters(&self) -> (u64, u64) {
+        let state = self.state.lock();
+        (state.messages, state.bytes)
+    }
+
+    /// Waits until output was written, at most until `limit` has passed.
+    pub async fn wait_for_drain(&self, limit: Duration) {
+        let notified = self.drained.notified();
+        if self.pending() > 0 {
+            // Running out of time is one of the two ways this is meant to end.
+            let _elapsed = tokio::time::timeout(limit, notified).await;
+        }
+    }
+
+    /// Ends TLS and the sending direction properly, so that the peer sees an end and no reset.
+    pub fn say_goodbye(&self) {
+        let socket = self.state.lock().socket.clone();
+        if let Some(socket) = socket {
+            socket.finish();
+        }
+    }
+
+    /// Waits, at most until `limit` has passed, for a receiver that is behind but moving.
+    ///
+    /// A receiver that did not move during a whole wait is not waited for again before it does,
+    /// unless it is past `hard` bytes.
+    pub async fn wait_for_room(&self, limit: Duration, hard: usize) {
+        let notified = self.drained.notified();
+        let written = {
+            let state = self.state.lock();
+            let pending = state.queue.len() + state.in_flight;
+            if state.closed || pending < SOFT_PENDING || (state.stuck && pending < hard) {
+                return;
+            }
+            state.written
+        };
+        if tokio::time::timeout(limit, notified).await.is_err() {
+            let mut state = self.state.lock();
+            if state.written == written {
+                state.stuck = true;
+            }
+        }
+    }
+}
+
+impl Default for Outbound {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl State {
+    fn owe(&mut self) -> Appended {
+        if self.owed || self.writing {
+            return Appended::Queued;
+        }
+        self.owed = true;
+        Appended::Owe
+    }
+}
+
+/// How a drain task ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// All is written.
+    Done,
+    /// The write deadline passed.
+    TooSlow {
+        /// Bytes that were still pending.
+        chunks: usize,
+    },
+    /// The socket is broken.
+    Broken,
+}

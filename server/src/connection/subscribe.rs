@@ -1,0 +1,152 @@
+//! SUB and UNSUB, and what ends subscriptions otherwise.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use cordon_accounts::permissions::Permissions;
+use cordon_accounts::permissions::response::ReplyGrants;
+use cordon_accounts::reason::Reason;
+use cordon_accounts::subject::matching;
+
+use crate::border;
+use crate::connection::Connection;
+use crate::connection::session::Session;
+use crate::protocol::encode;
+use crate::protocol::frame::{Subscribe, Unsubscribe};
+use crate::routing::{Sink, Subscription};
+
+/// Queue group that only the broker itself may use.
+const RESERVED_QUEUE: &[u8] = b"_sys_";
+
+impl Session {
+    /// SUB: permission, limits, then registration; every refusal leaves the connection open.
+    pub(super) fn subscribe(&mut self, frame: &Subscribe<'_>) {
+        let rights = self.current_rights();
+        let queue_reserved = frame.queue == Some(RESERVED_QUEUE);
+        let permit = if queue_reserved { None } else { rights.may_subscribe(frame.subject, frame.queue).ok() };
+        let Some(permit) = permit else {
+            let denial = rights.may_subscribe(frame.subject, frame.queue).err();
+            let reason = denial.as_ref().map_or(Reason::SubscribeDenied, |denial| denial.reason);
+            let rule = denial.map(|denial| denial.rule.to_string()).unwrap_or_default();
+            self.refuse(reason, frame.subject, &rule, &subscription_violation(frame.subject, frame.queue, None));
+            return;
+        };
+        let options = &self.connection.broker.options;
+        let tokens = memchr::memchr_iter(b'.', frame.subject).count() + 1;
+        if options.max_sub_tokens.is_some_and(|max| tokens > max) {
+            let text = format!("Permissions Violation for Subscription to {}, too many tokens", encode::quoted(frame.subject));
+            self.refuse(Reason::TooManyTokens, frame.subject, "", &text);
+            return;
+        }
+        if self.connection.subscription_count() >= self.connection.max_subscriptions() {
+            self.refuse(Reason::SubscriptionLimit, frame.subject, "", "maximum subscriptions exceeded");
+            return;
+        }
+        if !self.connection.holds(frame.sid) {
+            if !matching::is_valid(frame.subject) {
+                self.refuse(Reason::InvalidSubject, frame.subject, "", "Invalid Subject");
+                return;
+            }
+            let sink = Sink::Client(self.connection.clone());
+            let subscription = Arc::new(Subscription::new(frame.subject, frame.queue, frame.sid, sink));
+            subscription.set_filtered(permit.overlaps_deny());
+            self.connection.add_subscription(subscription, &self.tenant);
+        }
+        self.acknowledge();
+    }
+
+    /// UNSUB: now, or when enough has been delivered.
+    pub(super) fn unsubscribe(&mut self, frame: &Unsubscribe<'_>) {
+        if let Some(subscription) = self.connection.subscription(frame.sid) {
+            let over = self.connection.outbound.with_lock(|| {
+                if frame.max > subscription.delivered() {
+                    subscription.set_max(frame.max);
+                    return false;
+                }
+                subscription.close();
+                true
+            });
+            if over {
+                self.connection.end_subscription(&subscription);
+            }
+        }
+        self.acknowledge();
+    }
+}
+
+impl Connection {
+    fn holds(&self, sid: &[u8]) -> bool {
+        self.subscriptions.lock().contains(sid)
+    }
+
+    fn subscription(&self, sid: &[u8]) -> Option<Arc<Subscription>> {
+        self.subscriptions.lock().get(sid)
+    }
+
+    fn add_subscription(&self, subscription: Arc<Subscription>, tenant: &Arc<crate::tenant::Tenant>) {
+        self.subscriptions.lock().insert(subscription.clone());
+        tenant.interest.insert(subscription.clone());
+        border::subscription_added(&self.broker, tenant, &subscription);
+    }
+
+    /// Ends a subscription for good: nothing more is queued for it once this returns.
+    pub fn end_subscription(&self, subscription: &Arc<Subscription>) {
+        if !self.subscriptions.lock().remove(subscription) {
+            return;
+        }
+        self.outbound.with_lock(|| subscription.close());
+        let tenant = self.tenant();
+        tenant.interest.remove(subscription);
+        border::subscription_ended(&self.broker, &tenant, subscription);
+    }
+
+    /// Ends all subscriptions.
+    pub(super) fn end_subscriptions(&self) {
+        let all = self.subscriptions.lock().take();
+        if all.is_empty() {
+            return;
+        }
+        self.outbound.with_lock(|| all.iter().for_each(|subscription| subscription.close()));
+        let tenant = self.tenant();
+        for subscription in &all {
+            tenant.interest.remove(subscription);
+            border::subscription_ended(&self.broker, &tenant, subscription);
+        }
+    }
+
+    /// Replaces what it may publish and subscribe to; subscriptions that are no longer allowed
+    /// end, and the client is told of each.
+    pub fn set_rights(self: &Arc<Self>, rights: Arc<Permissions>) {
+        let response = rights.response();
+        *self.grants.lock() = response.map(|rule| Box::new(ReplyGrants::new(rule)));
+        self.tracks_replies.store(response.is_some(), Ordering::Relaxed);
+        *self.rights.write() = rights.clone();
+        self.rights_version.fetch_add(1, Ordering::AcqRel);
+        let list = self.subscription_list();
+        for subscription in list {
+            match rights.may_subscribe(&subscription.subject, subscription.queue.as_deref()) {
+                Ok(permit) => subscription.set_filtered(permit.overlaps_deny()),
+                Err(_) => {
+                    self.end_subscription(&subscription);
+                    let text = subscription_violation(&subscription.subject, subscription.queue.as_deref(), Some(&subscription.sid));
+                    self.send_line(&encode::error_line(&text));
+                }
+            }
+        }
+    }
+}
+
+/// The error text that clients parse the subject and queue out of.
+fn subscription_violation(subject: &[u8], queue: Option<&[u8]>, sid: Option<&[u8]>) -> String {
+    let mut text = format!("Permissions Violation for Subscription to {}", encode::quoted(subject));
+    if let Some(queue) = queue {
+        text.push_str(" using queue ");
+        text.push_str(&encode::quoted(queue));
+    }
+    if let Some(sid) = sid {
+        text.push_str(" (sid ");
+        text.push_str(&encode::quoted(sid));
+        text.push(')');
+    }
+    text
+}

@@ -1,0 +1,98 @@
+//! What a connection's one timer is set for: liveness, authentication, expiry.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The deadlines of one connection; the earliest is what its timer waits for.
+#[derive(Debug)]
+pub(super) struct Timers {
+    /// CONNECT must have been accepted by then.
+    pub(super) authentication: Option<Instant>,
+    /// The credentials end then.
+    pub(super) expiry: Option<Instant>,
+    /// The next look at liveness.
+    pub(super) ping: Instant,
+    interval: Duration,
+    outstanding: u32,
+    sent: Option<Instant>,
+    heard: Instant,
+}
+
+/// What the tick of a ping timer asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tick {
+    /// Send PING.
+    Ping,
+    /// Nothing: the peer was heard recently.
+    Quiet,
+    /// The peer is gone.
+    Stale,
+}
+
+impl Timers {
+    pub(super) fn new(now: Instant, interval: Duration) -> Self {
+        Self { authentication: None, expiry: None, ping: now + interval, interval, outstanding: 0, sent: None, heard: now }
+    }
+
+    pub(super) fn next(&self) -> Instant {
+        [self.authentication, self.expiry].into_iter().flatten().fold(self.ping, Instant::min)
+    }
+
+    /// The first ping after CONNECT comes early, to learn the round-trip time.
+    pub(super) fn connected(&mut self, now: Instant, first: Duration) {
+        self.ping = now + first;
+    }
+
+    /// The peer did something that counts as life (a PONG does not).
+    pub(super) fn active(&mut self, now: Instant) {
+        self.heard = now;
+    }
+
+    pub(super) fn tick(&mut self, now: Instant, ping_max: u32, rtt_known: bool) -> Tick {
+        self.ping = now + self.interval;
+        if rtt_known && now.duration_since(self.heard) < self.interval {
+            return Tick::Quiet;
+        }
+        if self.outstanding + 1 > ping_max {
+            return Tick::Stale;
+        }
+        self.outstanding += 1;
+        self.sent = Some(now);
+        Tick::Ping
+    }
+
+    /// A PONG arrived; gives the round-trip time if a PING was out.
+    pub(super) fn pong(&mut self, now: Instant) -> Option<Duration> {
+        self.outstanding = 0;
+        self.sent.take().map(|sent| now.duration_since(sent))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn silent_peers_are_pinged_and_then_stale() {
+        let start = Instant::now();
+        let second = Duration::from_secs(1);
+        let mut timers = Timers::new(start, second);
+        assert_eq!(timers.tick(start + second, 2, false), Tick::Ping);
+        assert_eq!(timers.tick(start + 2 * second, 2, false), Tick::Ping);
+        assert_eq!(timers.tick(start + 3 * second, 2, false), Tick::Stale);
+    }
+
+    #[tokio::test]
+    async fn a_pong_clears_what_is_outstanding_but_is_no_activity() {
+        let start = Instant::now();
+        let second = Duration::from_secs(1);
+        let mut timers = Timers::new(start, second);
+        assert_eq!(timers.tick(start + second, 1, false), Tick::Ping);
+        assert_eq!(timers.pong(start + second * 3 / 2), Some(second / 2));
+        assert_eq!(timers.tick(start + 2 * second, 1, true), Tick::Ping);
+        timers.active(start + 5 * second / 2);
+        timers.pong(start + 5 * second / 2);
+        assert_eq!(timers.tick(start + 3 * second, 1, true), Tick::Quiet);
+    }
+}

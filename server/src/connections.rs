@@ -1,0 +1,98 @@
+//! All open connections of the broker, and the last closed ones.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::connection::{Connection, Identity};
+use crate::limits::MAX_CLOSED_CONNECTIONS;
+
+/// Open and lately closed connections.
+#[derive(Default)]
+pub struct Connections {
+    open: Mutex<BTreeMap<u64, Arc<Connection>>>,
+    closed: Mutex<VecDeque<Arc<Closed>>>,
+}
+
+/// What monitoring remembers of a closed connection.
+pub struct Closed {
+    /// Its id.
+    pub cid: u64,
+    /// The peer's address.
+    pub peer: std::net::SocketAddr,
+    /// When it was accepted, Unix nanoseconds.
+    pub started: i64,
+    /// When it closed, Unix nanoseconds.
+    pub stopped: i64,
+    /// Last activity, Unix nanoseconds.
+    pub last_activity: i64,
+    /// Why it closed.
+    pub reason: &'static str,
+    /// Who it was.
+    pub identity: Identity,
+    /// Messages and bytes received.
+    pub received: (u64, u64),
+    /// Messages and bytes delivered.
+    pub delivered: (u64, u64),
+    /// Round-trip time, nanoseconds.
+    pub rtt: u64,
+}
+
+impl Connections {
+    /// Registers a connection; `false` when the broker has as many as it may.
+    pub fn admit(&self, connection: &Arc<Connection>) -> bool {
+        let mut open = self.open.lock();
+        open.insert(connection.cid, connection.clone());
+        open.len() <= connection.broker.options.max_connections
+    }
+
+    /// Takes a connection off the list and remembers it among the closed ones.
+    pub fn remove(&self, connection: &Connection, reason: &'static str) {
+        self.open.lock().remove(&connection.cid);
+        self.remember_closed(connection, reason);
+    }
+
+    /// Remembers a connection that closed.
+    pub fn remember_closed(&self, connection: &Connection, reason: &'static str) {
+        use std::sync::atomic::Ordering::Relaxed;
+        let traffic = &connection.traffic;
+        let closed = Arc::new(Closed {
+            cid: connection.cid,
+            peer: connection.peer,
+            started: connection.started,
+            stopped: connection.broker.clock.unix_nanos(),
+            last_activity: traffic.last_activity.load(Relaxed),
+            reason,
+            identity: connection.identity(),
+            received: (traffic.in_messages.load(Relaxed), traffic.in_bytes.load(Relaxed)),
+            delivered: connection.outbound.counters(),
+            rtt: traffic.rtt.load(Relaxed),
+        });
+        let mut ring = self.closed.lock();
+        if ring.len() >= MAX_CLOSED_CONNECTIONS {
+            ring.pop_front();
+        }
+        ring.push_back(closed);
+    }
+
+    /// One open connection.
+    pub fn find(&self, cid: u64) -> Option<Arc<Connection>> {
+        self.open.lock().get(&cid).cloned()
+    }
+
+    /// All open connections, oldest first.
+    pub fn open(&self) -> Vec<Arc<Connection>> {
+        self.open.lock().values().cloned().collect()
+    }
+
+    /// The last closed connections, oldest first.
+    pub fn closed(&self) -> Vec<Arc<Closed>> {
+        self.closed.lock().iter().cloned().collect()
+    }
+
+    /// Number of open connections.
+    pub fn count(&self) -> usize {
+        self.open.lock().len()
+    }
+}

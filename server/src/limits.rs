@@ -1,0 +1,66 @@
+//! Every bound of the data path, in one place, and how they relate.
+//!
+//! Protocol defaults are those of nats-server (`const.go`); the others are ours.
+
+use std::time::Duration;
+
+/// Default bound on the arguments of one control line, in bytes.
+pub const MAX_CONTROL_LINE: usize = 4096;
+/// Default bound on one message (header and payload), in bytes.
+pub const MAX_PAYLOAD: usize = 1024 * 1024;
+/// Default bound on bytes queued for one connection.
+pub const MAX_PENDING: usize = 64 * 1024 * 1024;
+/// Default bound on open connections.
+pub const MAX_CONNECTIONS: usize = 65_536;
+/// Closed connections remembered for monitoring.
+pub const MAX_CLOSED_CONNECTIONS: usize = 10_000;
+/// Default time one batch of writes may take before its receiver is a slow consumer.
+pub const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+/// Default interval between pings to an idle peer.
+pub const PING_INTERVAL: Duration = Duration::from_secs(120);
+/// Default number of pings that may be unanswered.
+pub const PING_MAX: u32 = 2;
+/// A first ping is sent no later than this after CONNECT, to learn the round-trip time.
+pub const FIRST_PING: Duration = Duration::from_secs(2);
+/// Default time for a TLS handshake.
+pub const TLS_TIMEOUT: Duration = Duration::from_secs(2);
+/// Default time from accept (or the end of the TLS handshake) to a good CONNECT.
+pub const AUTH_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a lame duck keeps serving before it begins to close connections.
+pub const LAME_DUCK_GRACE: Duration = Duration::from_secs(10);
+/// How long a lame duck takes in all.
+pub const LAME_DUCK_DURATION: Duration = Duration::from_secs(120);
+
+/// One read fills at most this much: the buffer belongs to the worker, not to the connection.
+pub const READ_BUFFER: usize = 256 * 1024;
+/// First buffer of pending output of a connection.
+pub const SMALL_CHUNK: usize = 4 * 1024;
+/// Every further buffer of pending output.
+pub const LARGE_CHUNK: usize = 64 * 1024;
+/// Buffers of each size that a worker keeps for reuse.
+pub const POOLED_CHUNKS: usize = 64;
+/// Payloads from this size on are shared between several receivers instead of copied.
+pub const SHARE_FROM: usize = 8 * 1024;
+/// Buffers handed to one vectored write.
+pub const WRITE_VECTORS: usize = 64;
+/// Plain text handed to TLS before the records made of it are written out.
+pub const TLS_WRITE_STEP: usize = 256 * 1024;
+/// Rounds of writing that a publisher does for one receiver before a drain task takes over.
+pub const FLUSH_ROUNDS: usize = 4;
+/// Pending bytes from which a publisher waits for a receiver that makes progress.
+pub const SOFT_PENDING: usize = 1024 * 1024;
+/// Longest wait of a publisher for its receivers after one read.
+pub const STALL_MAX: Duration = Duration::from_millis(10);
+
+/// Subjects whose match set one connection remembers.
+pub const MATCH_CACHE: usize = 512;
+/// Tokens of a subject that matching keeps on the stack.
+pub const STACK_TOKENS: usize = 32;
+/// Accounts through which one message may be passed on by service imports.
+pub const CROSSING_DEPTH: usize = 16;
+/// Outstanding replies of service imports that one exporter keeps.
+pub const OUTSTANDING_REPLIES: usize = 262_144;
+
+const _: () = assert!(MAX_CONTROL_LINE * 2 < READ_BUFFER);
+const _: () = assert!(MAX_PAYLOAD <= MAX_PENDING);
+const _: () = assert!(SMALL_CHUNK <= LARGE_CHUNK);

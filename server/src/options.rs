@@ -1,0 +1,109 @@
+//! What a broker is started with.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cordon_accounts::key::AccountKey;
+use rustls::ServerConfig;
+
+use crate::limits;
+
+/// Settings of the data plane. [`Default`] has nats-server's limits and listens on loopback.
+#[derive(Clone, Debug)]
+pub struct BrokerOptions {
+    /// Name shown to clients; the server id when empty.
+    pub server_name: String,
+    /// Where clients connect; port 0 picks one.
+    pub listen: SocketAddr,
+    /// Where monitoring listens; loopback unless asked for otherwise.
+    pub monitor: Option<SocketAddr>,
+    /// TLS for clients; `None` is insecure and must have been asked for.
+    pub tls: Option<TlsOptions>,
+    /// A client certificate names the user.
+    pub map_certificates: bool,
+    /// The account whose members run the broker.
+    pub system_account: Option<AccountKey>,
+    /// Where security events are kept; in memory only when `None`.
+    pub security_dir: Option<PathBuf>,
+    /// Whether account JWTs may be deleted over NATS.
+    pub allow_delete: bool,
+    /// Bound on the arguments of a control line.
+    pub max_control_line: usize,
+    /// Bound on one message.
+    pub max_payload: usize,
+    /// Bound on output queued for one connection.
+    pub max_pending: usize,
+    /// Bound on open connections.
+    pub max_connections: usize,
+    /// Bound on subscriptions of one connection.
+    pub max_subscriptions: Option<usize>,
+    /// Bound on tokens of a subscription's subject.
+    pub max_sub_tokens: Option<usize>,
+    /// Interval of pings to an idle peer.
+    pub ping_interval: Duration,
+    /// Pings that may be unanswered.
+    pub ping_max: u32,
+    /// Longest time for one batch of writes.
+    pub write_deadline: Duration,
+    /// Time for CONNECT.
+    pub auth_timeout: Duration,
+    /// Time a lame duck goes on serving before it closes connections.
+    pub lame_duck_grace: Duration,
+    /// Time a lame duck takes in all.
+    pub lame_duck_duration: Duration,
+}
+
+/// TLS for clients.
+#[derive(Clone, Debug)]
+pub struct TlsOptions {
+    /// Certificates, versions, client verification; `Arc` so that it can be replaced on reload.
+    pub config: Arc<ServerConfig>,
+    /// A client certificate is demanded.
+    pub verify: bool,
+    /// Peers may also speak plain text: insecure, must be asked for.
+    pub allow_plain: bool,
+    /// When the handshake begins.
+    pub first: HandshakeFirst,
+    /// Time for a handshake.
+    pub timeout: Duration,
+}
+
+/// Whether TLS begins before INFO.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandshakeFirst {
+    /// INFO in plain text, then TLS: what every client speaks.
+    No,
+    /// TLS at once; INFO inside.
+    Always,
+    /// TLS if bytes come within this time, otherwise as `No`.
+    Within(Duration),
+}
+
+impl Default for BrokerOptions {
+    fn default() -> Self {
+        Self {
+            server_name: String::new(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 4222)),
+            monitor: None,
+            tls: None,
+            map_certificates: false,
+            system_account: None,
+            security_dir: None,
+            allow_delete: false,
+            max_control_line: limits::MAX_CONTROL_LINE,
+            max_payload: limits::MAX_PAYLOAD,
+            max_pending: limits::MAX_PENDING,
+            max_connections: limits::MAX_CONNECTIONS,
+            max_subscriptions: None,
+            max_sub_tokens: None,
+            ping_interval: limits::PING_INTERVAL,
+            ping_max: limits::PING_MAX,
+            write_deadline: limits::WRITE_DEADLINE,
+            auth_timeout: limits::AUTH_TIMEOUT,
+            lame_duck_grace: limits::LAME_DUCK_GRACE,
+            lame_duck_duration: limits::LAME_DUCK_DURATION,
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The options of CONNECT, decoded over what stood before.
+//!
+//! Source: nats-server `client.go` (`ClientOpts`): keys match in any case, unknown keys are
+//! ignored, `null` changes nothing, a wrong type ends the connection silently.
+
+use cordon_auth::proof::ConnectCredentials;
+use secrecy::SecretString;
+use serde_json::Value;
+
+use crate::protocol::error::ProtocolError;
+
+/// Nested values deeper than serde's own limit are refused by it; this bounds the text.
+const BAD: ProtocolError = ProtocolError::Json("CONNECT");
+
+/// What a client asked for at CONNECT.
+#[derive(Debug)]
+pub struct ConnectOptions {
+    /// `+OK` after each accepted operation.
+    pub verbose: bool,
+    /// Check publish subjects.
+    pub pedantic: bool,
+    /// Deliver own messages to own subscriptions.
+    pub echo: bool,
+    /// The client can send and receive headers.
+    pub headers: bool,
+    /// The client wants to know when nobody receives a request.
+    pub no_responders: bool,
+    /// Protocol level, 0 or 1.
+    pub protocol: i64,
+    /// Name the client gives itself.
+    pub name: String,
+    /// Language of its library.
+    pub lang: String,
+    /// Version of its library.
+    pub version: String,
+    /// What it proves itself with.
+    pub credentials: ConnectCredentials,
+}
+
+impl Default for ConnectOptions {
+    /// The options of a peer that never sends CONNECT.
+    fn default() -> Self {
+        Self {
+            verbose: true,
+            pedantic: true,
+            echo: true,
+            headers: false,
+            no_responders: false,
+            protocol: 0,
+            name: String::new(),
+            lang: String::new(),
+            version: String::new(),
+            credentials: ConnectCredentials::default(),
+        }
+    }
+}
+
+impl ConnectOptions {
+    /// Takes over what the JSON text of a CONNECT says.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::Json`] when it is no JSON object or a known key has a wrong type.
+    pub fn merge(&mut self, json: &[u8]) -> Result<(), ProtocolError> {
+        let Ok(Value::Object(fields)) = serde_json::from_slice::<Value>(json) else {
+            return Err(BAD);
+        };
+        for (key, value) in fields {
+            if !value.is_null() {
+                self.set(&key.to_ascii_lowercase(), value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, key: &str, value: Value) -> Result<(), ProtocolError> {
+        let credentials = &mut self.credentials;
+        match key {
+            "verbose" => self.verbose = flag(&value)?,
+            "pedantic" => self.pedantic = flag(&value)?,
+            "echo" => self.echo = flag(&value)?,
+            "headers" => self.headers = flag(&value)?,
+            "no_responders" => self.no_responders = flag(&value)?,
+            "tls_required" => {
+                flag(&value)?;
+            }
+            "protocol" => self.protocol = value.as_i64().ok_or(BAD)?,
+            "name" => self.name = text(value)?,
+            "lang" => self.lang = text(value)?,
+            "version" => self.version = text(value)?,
+            "jwt" => credentials.jwt = some(text(value)?),
+            "sig" => credentials.sig = some(text(value)?),
+            "nkey" => credentials.nkey = some(text(value)?),
+            "user" => credentials.user = some(text(value)?),
+            "pass" => credentials.pass = some(text(value)?).map(SecretString::from),
+            "auth_token" => credentials.auth_token = some(text(value)?).map(SecretString::from),
+            "proxy_sig" => credentials.proxy_sig = some(text(value)?),
+            "account" => credentials.account |= !text(value)?.is_empty(),
+            "new_account" => credentials.account |= flag(&value)?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn flag(value: &Value) -> Result<bool, ProtocolError> {
+    value.as_bool().ok_or(BAD)
+}
+
+fn text(value: Value) -> Result<String, ProtocolError> {
+    match value {
+        Value::String(text) => Ok(text),
+        _ => Err(BAD),
+    }
+}
+
+fn some(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_match_in_any_case_and_later_connects_keep_what_they_do_not_name() {
+        let mut options = ConnectOptions::default();
+        options.merge(br#"{"VERBOSE":false,"Name":"a","echo":null,"future":{"x":1}}"#).unwrap();
+        assert!(!options.verbose && options.echo && options.pedantic);
+        options.merge(br#"{"echo":false}"#).unwrap();
+        assert!(!options.verbose && !options.echo);
+        assert_eq!(options.name, "a");
+    }
+
+    #[test]
+    fn wrong_types_and_broken_json_are_refused() {
+        for bad in ["{bad", "[]", "1", "", r#"{"verbose":"yes"}"#, r#"{"protocol":"1"}"#, r#"{"jwt":1}"#, r#"{"name":{}}"#] {
+            assert_eq!(ConnectOptions::default().merge(bad.as_bytes()), Err(BAD), "{bad}");
+        }
+    }
+
+    #[test]
+    fn obsolete_account_fields_are_noticed() {
+        for (json, obsolete) in [(r#"{"account":"x"}"#, true), (r#"{"new_account":true}"#, true), (r#"{"account":"","new_account":false}"#, false)] {
+            let mut options = ConnectOptions::default();
+            options.merge(json.as_bytes()).unwrap();
+            assert_eq!(options.credentials.account, obsolete, "{json}");
+        }
+    }
+}

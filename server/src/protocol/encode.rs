@@ -1,0 +1,111 @@
+//! Lines for a client, appended to its output.
+//!
+//! A delivery is `MSG <subject> <sid> [reply] <size>` or `HMSG … <header size> <size>`; all but
+//! the subscription id is the same for every receiver and is made once per message.
+
+/// Digits of a number, on the stack.
+#[derive(Clone, Copy, Debug)]
+pub struct Digits {
+    bytes: [u8; 20],
+    start: usize,
+}
+
+impl Digits {
+    /// The decimal digits of `value`.
+    pub fn of(mut value: usize) -> Self {
+        let mut bytes = [b'0'; 20];
+        let mut start = 19;
+        for (at, slot) in bytes.iter_mut().enumerate().rev() {
+            *slot = b'0' + (value % 10) as u8;
+            start = at;
+            value /= 10;
+            if value == 0 {
+                break;
+            }
+        }
+        Self { bytes, start }
+    }
+
+    /// The digits as text.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+}
+
+/// Appends the line of a delivery, without the body.
+#[inline]
+pub fn delivery_line(out: &mut Vec<u8>, with_header: bool, subject: &[u8], sid: &[u8], tail: &[u8]) {
+    if with_header {
+        out.extend_from_slice(b"HMSG ");
+    } else {
+        out.extend_from_slice(b"MSG ");
+    }
+    out.extend_from_slice(subject);
+    out.push(b' ');
+    out.extend_from_slice(sid);
+    out.extend_from_slice(tail);
+}
+
+/// What follows the subscription id: reply, sizes and CRLF.
+#[inline]
+pub fn line_tail(out: &mut Vec<u8>, reply: &[u8], header_len: Option<usize>, size: usize) {
+    out.push(b' ');
+    if !reply.is_empty() {
+        out.extend_from_slice(reply);
+        out.push(b' ');
+    }
+    if let Some(header_len) = header_len {
+        out.extend_from_slice(Digits::of(header_len).as_bytes());
+        out.push(b' ');
+    }
+    out.extend_from_slice(Digits::of(size).as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// An error line; `text` is one of the catalogue in core-protocol.md section 20.
+pub fn error_line(text: &str) -> Vec<u8> {
+    format!("-ERR '{text}'\r\n").into_bytes()
+}
+
+/// Text of a subject inside an error, quoted the way clients parse it.
+pub fn quoted(subject: &[u8]) -> String {
+    format!("\"{}\"", String::from_utf8_lossy(subject).escape_debug())
+}
+
+/// The answer to a request that nobody receives: a header block with status 503.
+///
+/// Source: ADR-4 and nats-server `client.go` (`processInboundClientMsg`).
+pub fn no_responders(subject: &[u8]) -> Vec<u8> {
+    [b"NATS/1.0 503\r\nNats-Subject: ".as_slice(), subject, b"\r\n\r\n"].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_those_of_the_standard_library() {
+        for value in [0, 1, 9, 10, 99, 100, 1_048_576, 999_999_999, usize::MAX] {
+            assert_eq!(Digits::of(value).as_bytes(), value.to_string().as_bytes());
+        }
+    }
+
+    #[test]
+    fn deliveries_have_single_spaces_and_no_trailing_one() {
+        let mut tail = Vec::new();
+        line_tail(&mut tail, b"", None, 5);
+        let mut line = Vec::new();
+        delivery_line(&mut line, false, b"foo", b"1", &tail);
+        assert_eq!(line, b"MSG foo 1 5\r\n");
+        tail.clear();
+        line_tail(&mut tail, b"re", Some(12), 17);
+        line.clear();
+        delivery_line(&mut line, true, b"foo", b"9", &tail);
+        assert_eq!(line, b"HMSG foo 9 re 12 17\r\n");
+    }
+
+    #[test]
+    fn no_responders_is_35_bytes_for_foo() {
+        assert_eq!(no_responders(b"foo").len(), 35);
+    }
+}

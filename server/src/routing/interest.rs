@@ -1,0 +1,368 @@
+//! The subscriptions of one account, as a tree of tokens.
+//!
+//! Every level has a map of literal tokens and a place each for `*` and `>`. Readers share a lock;
+//! a change takes it alone and then raises the generation of the part of the tree it touched: one
+//! of [`PARTS`] by the hash of the first token, or the one that covers everything when the first
+//! token is a wildcard. So the coming and going of inboxes leaves cached matches of other
+//! subjects valid.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use foldhash::quality::RandomState;
+use parking_lot::RwLock;
+
+use crate::routing::match_set::MatchSet;
+use crate::routing::subscription::Subscription;
+
+/// Parts of the tree with generations of their own.
+const PARTS: usize = 64;
+
+/// The interest of one account.
+pub struct Interest {
+    root: RwLock<Level>,
+    parts: [AtomicU64; PARTS],
+    everywhere: AtomicU64,
+    count: AtomicUsize,
+    hasher: RandomState,
+}
+
+/// The state of the parts of the tree that decide about one subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    part: u64,
+    everywhere: u64,
+}
+
+type Subscriptions = Vec<Arc<Subscription>>;
+
+#[derive(Default)]
+struct Level {
+    literal: HashMap<Box<[u8]>, Node, RandomState>,
+    any: Option<Box<Node>>,
+    rest: Option<Box<Node>>,
+}
+
+#[derive(Default)]
+struct Node {
+    next: Option<Box<Level>>,
+    plain: Subscriptions,
+    queues: Vec<(Box<[u8]>, Subscriptions)>,
+}
+
+impl Interest {
+    /// No subscriptions.
+    pub fn new() -> Self {
+        Self {
+            root: RwLock::default(),
+            parts: std::array::from_fn(|_| AtomicU64::new(0)),
+            everywhere: AtomicU64::new(0),
+            count: AtomicUsize::new(0),
+            hasher: RandomState::default(),
+        }
+    }
+
+    /// Adds a subscription; the subject must be valid.
+    pub fn insert(&self, subscription: Arc<Subscription>) {
+        {
+            let mut level = &mut *self.root.write();
+            let subject: &[u8] = &subscription.subject.clone();
+            let mut tokens = subject.split(|b| *b == b'.').peekable();
+            while let Some(token) = tokens.next() {
+                let node = level.child(token);
+                if tokens.peek().is_none() {
+                    node.add(subscription.clone());
+                    break;
+                }
+                level = node.next.get_or_insert_default();
+            }
+        }
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.touch(&subscription.subject);
+    }
+
+    /// Removes a subscription; one that is not there changes nothing.
+    pub fn remove(&self, subscription: &Arc<Subscription>) {
+        let removed = self.root.write().remove(&subscription.subject, subscription);
+        if removed {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+            self.touch(&subscription.subject);
+        }
+    }
+
+    /// Finds all receivers of a published subject. One with an empty token has none.
+    pub fn matches(&self, subject: &[u8], into: &mut MatchSet) {
+        into.clear();
+        if !cordon_accounts::subject::matching::is_publishable(subject) {
+            return;
+        }
+        self.root.read().collect(subject, into);
+    }
+
+    /// The stamp that a match of `subject` made now will bear. Take it before matching.
+    #[inline]
+    pub fn stamp(&self, part: usize) -> Stamp {
+        Stamp {
+            part: self.parts.get(part).map_or(0, |part| part.load(Ordering::Acquire)),
+            everywhere: self.everywhere.load(Ordering::Acquire),
+        }
+    }
+
+    /// The part of the tree that a literal subject lies in.
+    pub fn part_of(&self, subject: &[u8]) -> usize {
+        let first = subject.split(|b| *b == b'.').next().unwrap_or_default();
+        self.hasher.hash_one(first) as usize % PARTS
+    }
+
+    /// Subscriptions, of every kind.
+    pub fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// No subscriptions at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn touch(&self, subject: &[u8]) {
+        let first = subject.split(|b| *b == b'.').next().unwrap_or_default();
+        if first == b"*" || first == b">" {
+            self.everywhere.fetch_add(1, Ordering::Release);
+        } else if let Some(part) = self.parts.get(self.part_of(subject)) {
+            part.fetch_add(1, Ordering::Release);
+        }
+    }
+}
+
+impl Default for Interest {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Level {
+    fn child(&mut self, token: &[u8]) -> &mut Node {
+        match token {
+            b"*" => self.any.get_or_insert_default(),
+            b">" => self.rest.get_or_insert_default(),
+            literal => self.literal.entry(literal.into()).or_default(),
+        }
+    }
+
+    fn remove(&mut self, subject: &[u8], subscription: &Arc<Subscription>) -> bool {
+        let (token, rest) = match memchr::memchr(b'.', subject) {
+            Some(dot) => {
+                let (token, rest) = subject.split_at_checked(dot).unwrap_or((subject, &[]));
+                (token, rest.get(1..))
+            }
+            None => (subject, None),
+        };
+        let place = match token {
+            b"*" => self.any.as_deref_mut(),
+            b">" => self.rest.as_deref_mut(),
+            literal => self.literal.get_mut(literal),
+        };
+        let Some(node) = place else { return false };
+        let removed = match rest {
+            None => node.drop_subscription(subscription),
+            Some(rest) => node.next.as_mut().is_some_and(|next| next.remove(rest, subscription)),
+        };
+        if removed {
+            if node.next.as_ref().is_some_and(|next| next.is_empty()) {
+                node.next = None;
+            }
+            if node.is_empty() {
+                match token {
+                    b"*" => self.any = None,
+                    b">" => self.rest = None,
+                    literal => drop(self.literal.remove(literal)),
+                }
+                if self.literal.capacity() > 64 && self.literal.len() * 4 < self.literal.capacity() {
+                    self.literal.shrink_to_fit();
+                }
+            }
+        }
+        removed
+    }
+
+    fn collect(&self, subject: &[u8], into: &mut MatchSet) {
+        if let Some(node) = &self.rest {
+            node.append_to(into);
+        }
+        let (token, rest) = match memchr::memchr(b'.', subject) {
+            Some(dot) => {
+                let (token, rest) = subject.split_at_checked(dot).unwrap_or((subject, &[]));
+                (token, rest.get(1..))
+            }
+            None => (subject, None),
+        };
+        for node in self.any.as_deref().into_iter().chain(self.literal.get(token)) {
+            match rest {
+                None => node.append_to(into),
+                Some(rest) => {
+                    if let Some(next) = &node.next {
+                        next.collect(rest, into);
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.literal.is_empty() && self.any.is_none() && self.rest.is_none()
+    }
+}
+
+impl Node {
+    fn add(&mut self, subscription: Arc<Subscription>) {
+        let list = match &subscription.queue {
+            None => &mut self.plain,
+            Some(name) => {
+                let at = self.queues.iter().position(|(other, _)| other == name);
+                let at = at.unwrap_or_else(|| {
+                    self.queues.push((name.clone(), Vec::new()));
+                    self.queues.len() - 1
+                });
+                match self.queues.get_mut(at) {
+                    Some((_, list)) => list,
+                    None => return,
+                }
+            }
+        };
+        subscription.slot.store(list.len(), Ordering::Relaxed);
+        if list.is_empty() {
+            list.reserve_exact(1);
+        }
+        list.push(subscription);
+    }
+
+    fn drop_subscription(&mut self, subscription: &Arc<Subscription>) -> bool {
+        match &subscription.queue {
+            None => take_out(&mut self.plain, subscription),
+            Some(name) => {
+                let Some(at) = self.queues.iter().position(|(other, _)| other == name) else { return false };
+                let Some((_, list)) = self.queues.get_mut(at) else { return false };
+                let removed = take_out(list, subscription);
+                if list.is_empty() {
+                    self.queues.swap_remove(at);
+                }
+                removed
+            }
+        }
+    }
+
+    fn append_to(&self, into: &mut MatchSet) {
+        into.plain.extend_from_slice(&self.plain);
+        for (name, members) in &self.queues {
+            into.add_members(name, members);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.next.is_none() && self.plain.is_empty() && self.queues.is_empty()
+    }
+}
+
+/// Removes in constant time: every subscription knows its slot.
+fn take_out(list: &mut Subscriptions, subscription: &Arc<Subscription>) -> bool {
+    let slot = subscription.slot.load(Ordering::Relaxed);
+    if !list.get(slot).is_some_and(|found| Arc::ptr_eq(found, subscription)) {
+        return false;
+    }
+    list.swap_remove(slot);
+    if let Some(moved) = list.get(slot) {
+        moved.slot.store(slot, Ordering::Relaxed);
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use cordon_accounts::subject::matching;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::routing::deliver::Batch;
+    use crate::routing::message::Message;
+    use crate::routing::subscription::{Receiver, Sink};
+
+    struct Nobody;
+
+    impl Receiver for Nobody {
+        fn receive(&self, _: &Subscription, _: &Message<'_>, _: &mut Batch) -> bool {
+            true
+        }
+    }
+
+    fn subscription(subject: &str, queue: Option<&str>, sid: usize) -> Arc<Subscription> {
+        let sid = sid.to_string();
+        Arc::new(Subscription::new(subject.as_bytes(), queue.map(str::as_bytes), sid.as_bytes(), Sink::Inside(Arc::new(Nobody))))
+    }
+
+    fn found(interest: &Interest, subject: &str) -> BTreeSet<String> {
+        let mut set = MatchSet::default();
+        interest.matches(subject.as_bytes(), &mut set);
+        let queued = set.queues.iter().flat_map(|group| &group.members);
+        set.plain.iter().chain(queued).map(|s| String::from_utf8_lossy(&s.sid).into_owned()).collect()
+    }
+
+    #[test]
+    fn one_queue_group_spans_all_filters_that_match() {
+        let interest = Interest::new();
+        for (sid, subject) in ["a.b", "a.*", "a.>"].into_iter().enumerate() {
+            interest.insert(subscription(subject, Some("q"), sid));
+        }
+        let mut set = MatchSet::default();
+        interest.matches(b"a.b", &mut set);
+        assert_eq!((set.queues.len(), set.queues[0].members.len()), (1, 3));
+    }
+
+    #[test]
+    fn inboxes_come_and_go_without_touching_other_parts() {
+        let interest = Interest::new();
+        let other = (0..100).map(|n| format!("s{n}")).find(|s| interest.part_of(s.as_bytes()) != interest.part_of(b"_INBOX.x")).unwrap();
+        let part = interest.part_of(other.as_bytes());
+        let before = interest.stamp(part);
+        interest.insert(subscription("_INBOX.x", None, 1));
+        assert_eq!(interest.stamp(part), before);
+        interest.insert(subscription("*.x", None, 2));
+        assert_ne!(interest.stamp(part), before);
+    }
+
+    fn subject() -> impl Strategy<Value = String> {
+        prop::collection::vec(prop::sample::select(vec!["a", "b", "*", ">"]), 1..4).prop_map(|tokens| tokens.join("."))
+    }
+
+    proptest! {
+        #[test]
+        fn the_tree_agrees_with_matching_one_by_one(
+            steps in prop::collection::vec((subject(), prop::option::of(prop::sample::select(vec!["q", "r"])), any::<bool>()), 1..40),
+            published in prop::collection::vec(prop::sample::select(vec!["a", "b", "c"]), 1..4),
+        ) {
+            let interest = Interest::new();
+            let mut model: Vec<Arc<Subscription>> = Vec::new();
+            for (sid, (subject, queue, remove)) in steps.into_iter().enumerate() {
+                if remove && !model.is_empty() {
+                    let gone = model.swap_remove(sid % model.len());
+                    interest.remove(&gone);
+                    interest.remove(&gone);
+                } else if matching::is_valid(subject.as_bytes()) {
+                    let added = subscription(&subject, queue, sid);
+                    interest.insert(added.clone());
+                    model.push(added);
+                }
+            }
+            prop_assert_eq!(interest.len(), model.len());
+            let published = published.join(".");
+            let expected: BTreeSet<String> = model.iter().filter(|s| matching::matches(&s.subject, published.as_bytes()))
+                .map(|s| String::from_utf8_lossy(&s.sid).into_owned()).collect();
+            prop_assert_eq!(found(&interest, &published), expected);
+            for gone in model.drain(..) { interest.remove(&gone); }
+            prop_assert!(interest.root.read().is_empty());
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! A changed account takes effect on the connections that are open.
+//!
+//! Order per connection as nats-server has it (auth.md section 7): connection count, limits,
+//! permissions and the principal's own standing. What is closed is always the newest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cordon_accounts::reason::Reason;
+use cordon_auth::refusal::ClosePolicy;
+use cordon_auth::standing;
+
+use crate::broker::Broker;
+use crate::connection::Connection;
+use crate::connection::close::Closing;
+use crate::system::security::SecurityEvent;
+use crate::tenant::Tenant;
+
+/// A connection over its lowered subscription limit is told, then closed after this time.
+const SUBSCRIPTION_NOTICE: Duration = Duration::from_millis(20);
+
+/// Puts the account's record in force on its connections.
+pub fn to_connections(broker: &Arc<Broker>, tenant: &Arc<Tenant>) {
+    let Some(record) = tenant.record() else { return };
+    let now = broker.clock.unix_seconds();
+    let connections = tenant.connections();
+    let room = tenant.max_connections().map_or(usize::MAX, |max| max as usize);
+    for connection in connections.iter().skip(room) {
+        end(connection, ClosePolicy::ACCOUNT_CONNECTIONS, Reason::AccountConnectionLimit, "the account's limit was lowered");
+    }
+    for connection in connections.iter().take(room) {
+        let Some(principal) = connection.identity().principal else { continue };
+        match standing::still_valid(&principal, &record, now) {
+            Err((reason, policy)) => end(connection, policy, reason, "the account's claims changed"),
+            Ok(update) => {
+                connection.set_limits(update.limits.min(record.limits));
+                if let Some(permissions) = update.permissions {
+                    connection.set_rights(permissions);
+                }
+                if connection.subscription_count() > connection.max_subscriptions() {
+                    end_soon(broker, connection.clone());
+                }
+                connection.wake();
+            }
+        }
+    }
+}
+
+/// Ends all connections of an account that is no more.
+pub fn account_ended(tenant: &Tenant, detail: &str) {
+    for connection in tenant.connections() {
+        end(&connection, ClosePolicy::ACCOUNT_EXPIRED, Reason::AccountExpired, detail);
+    }
+}
+
+/// Waits for the account, or the next of its crossings, to expire, and acts on it.
+pub fn watch_expiry(broker: &Arc<Broker>, tenant: &Arc<Tenant>) {
+    let Some(record) = tenant.record() else { return };
+    let expires = Some(record.claims.expires).filter(|at| *at > 0);
+    let Some(due) = expires.into_iter().chain(tenant.crossings.next_expiry()).min() else { return };
+    let (broker, tenant, token) = (broker.clone(), tenant.clone(), record.token().to_owned());
+    let tasks = broker.tasks.clone();
+    tasks.spawn(async move {
+        let left_ns = due.saturating_mul(1_000_000_000).saturating_sub(broker.clock.unix_nanos());
+        let wait = Duration::from_nanos(u64::try_from(left_ns).unwrap_or(0)) + Duration::from_millis(1);
+        tokio::select! {
+            () = broker.stopping.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+        let Some(record) = tenant.record().filter(|record| record.token() == token) else { return };
+        if record.claims.expires > 0 && record.claims.expires <= broker.clock.unix_seconds() {
+            account_ended(&tenant, "the account's claims have expired");
+        }
+        broker.tenants.recompile(&broker, std::slice::from_ref(&tenant));
+        let more = tenant.crossings.next_expiry().is_some_and(|next| next > due) || record.claims.expires > due;
+        if more {
+            watch_expiry(&broker, &tenant);
+        }
+    });
+}
+
+fn end(connection: &Arc<Connection>, policy: ClosePolicy, reason: Reason, detail: &str) {
+    connection.broker.security.note(SecurityEvent::of(connection, reason).about(b"", "", detail));
+    connection.close(Closing::by_policy(policy, reason, detail));
+}
+
+fn end_soon(broker: &Arc<Broker>, connection: Arc<Connection>) {
+    connection.send_line(&crate::protocol::encode::error_line("maximum subscriptions exceeded"));
+    broker.tasks.spawn(async move {
+        tokio::time::sleep(SUBSCRIPTION_NOTICE).await;
+        let closing = Closing::silent("Maximum Subscriptions Exceeded", Some(Reason::SubscriptionLimit));
+        connection.close(closing.because("the subscription limit was lowered"));
+    });
+}

@@ -1,0 +1,206 @@
+//! All accounts of the broker, and how a changed one takes effect.
+//!
+//! ```text
+//! account JWT -> AccountRecord (verified, compiled: auth-service)
+//!             -> install: tenant, its exporters, border of it and of its importers, connections
+//! ```
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use cordon_accounts::key::AccountKey;
+use cordon_accounts::name::AccountName;
+use cordon_accounts::reason::Reason;
+use cordon_accounts::sharing::AccountSharing;
+use cordon_auth::account_record::AccountRecord;
+use cordon_auth::lookup::{AccountLookup, CachedAccounts, LookupError};
+use cordon_auth::refusal::Refusal;
+use parking_lot::RwLock;
+
+use crate::border;
+use crate::broker::Broker;
+use crate::tenant::{GLOBAL, Tenant, apply};
+
+/// The accounts that this broker has met.
+pub struct Tenants {
+    by_name: RwLock<HashMap<AccountName, Arc<Tenant>>>,
+    global: Arc<Tenant>,
+    system: Option<Arc<Tenant>>,
+    accounts: Option<Arc<CachedAccounts>>,
+    /// Changes take effect one after the other.
+    installing: tokio::sync::Mutex<()>,
+}
+
+impl Tenants {
+    /// Accounts of a broker in operator mode (`accounts`), or of one without (`None`).
+    pub fn new(accounts: Option<Arc<CachedAccounts>>, system: Option<AccountName>) -> Self {
+        let global = Arc::new(Tenant::new(AccountName::from(GLOBAL), false));
+        let system = system.map(|name| Arc::new(Tenant::new(name, true)));
+        let both = [Some(global.clone()), system.clone()].into_iter().flatten();
+        Self {
+            by_name: RwLock::new(both.map(|tenant| (tenant.name.clone(), tenant)).collect()),
+            global,
+            system,
+            accounts,
+            installing: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// The account of connections that have proved nothing.
+    pub fn global(&self) -> Arc<Tenant> {
+        self.global.clone()
+    }
+
+    /// The system account.
+    pub fn system(&self) -> Option<&Arc<Tenant>> {
+        self.system.as_ref()
+    }
+
+    /// Verified accounts, in operator mode.
+    pub fn accounts(&self) -> Option<&Arc<CachedAccounts>> {
+        self.accounts.as_ref()
+    }
+
+    /// An account that is in use.
+    pub fn find(&self, name: &AccountName) -> Option<Arc<Tenant>> {
+        self.by_name.read().get(name).cloned()
+    }
+
+    /// All accounts in use.
+    pub fn all(&self) -> Vec<Arc<Tenant>> {
+        self.by_name.read().values().cloned().collect()
+    }
+
+    /// Loads the system account, in operator mode.
+    ///
+    /// # Errors
+    ///
+    /// When its claims are there but do not hold. That they are missing is none: they may still
+    /// be pushed.
+    pub async fn load_system(&self, broker: &Arc<Broker>) -> Result<(), String> {
+        let (Some(system), Some(accounts)) = (&self.system, &self.accounts) else { return Ok(()) };
+        let Ok(key) = system.name.as_str().parse::<AccountKey>() else { return Ok(()) };
+        match accounts.account(&key, broker.clock.unix_seconds()).await {
+            Ok(record) => self.install(broker, record).await,
+            Err(LookupError::Unknown(_)) => tracing::warn!("the system account `{key}` is not known yet; push its JWT"),
+            Err(error) => return Err(error.to_string()),
+        }
+        Ok(())
+    }
+
+    /// The account that a principal was accepted for, ready for connections.
+    ///
+    /// # Errors
+    ///
+    /// When it went away between authentication and now.
+    pub async fn tenant_of(&self, broker: &Arc<Broker>, name: &AccountName) -> Result<Arc<Tenant>, Refusal> {
+        let Some(accounts) = &self.accounts else { return Ok(self.get_or_create(broker, name)) };
+        let key: Result<AccountKey, _> = name.as_str().parse();
+        let Some(record) = key.ok().and_then(|key| accounts.loaded(&key)) else {
+            return Err(Refusal::new(Reason::AccountUnknown, "the account is not loaded").in_account(name));
+        };
+        let current = self.find(name).filter(|tenant| tenant.record().is_some_and(|old| old.token() == record.token()));
+        if let Some(tenant) = current {
+            return Ok(tenant);
+        }
+        self.install(broker, record).await;
+        Ok(self.get_or_create(broker, name))
+    }
+
+    /// Puts a verified account in force: on itself, its importers and its connections.
+    pub async fn install(&self, broker: &Arc<Broker>, record: Arc<AccountRecord>) {
+        let _one_at_a_time = self.installing.lock().await;
+        let now = broker.clock.unix_seconds();
+        let mut changed: Vec<Arc<Tenant>> = Vec::new();
+        let mut work = vec![record];
+        while let Some(record) = work.pop() {
+            let tenant = self.get_or_create(broker, &record.name);
+            if tenant.record().is_some_and(|old| old.token() == record.token()) {
+                continue;
+            }
+            tenant.set_record(record.clone());
+            work.extend(self.missing_exporters(&tenant, now).await);
+            changed.push(tenant);
+        }
+        self.recompile(broker, &changed);
+        for tenant in &changed {
+            apply::to_connections(broker, tenant);
+            apply::watch_expiry(broker, tenant);
+        }
+    }
+
+    /// Takes an account out of force: its connections end, its importers lose what it exported.
+    pub async fn remove(&self, broker: &Arc<Broker>, key: AccountKey) {
+        let _one_at_a_time = self.installing.lock().await;
+        if let Some(accounts) = &self.accounts {
+            accounts.forget(&key);
+        }
+        let Some(tenant) = self.find(&AccountName::from(key)) else { return };
+        tenant.clear_record();
+        self.recompile(broker, std::slice::from_ref(&tenant));
+        apply::account_ended(&tenant, "the account was deleted");
+    }
+
+    /// Compiles the border of `changed` and of all that import from them anew.
+    pub fn recompile(&self, broker: &Arc<Broker>, changed: &[Arc<Tenant>]) {
+        let names: HashSet<&AccountName> = changed.iter().map(|tenant| &tenant.name).collect();
+        for tenant in self.all() {
+            let imports = tenant.sharing().is_some_and(|sharing| sharing.imports.iter().any(|import| names.contains(&import.exporter)));
+            if imports || names.contains(&tenant.name) {
+                border::compile(broker, &tenant);
+            }
+        }
+    }
+
+    /// The exports and imports of an account, for the border.
+    pub fn sharing(&self, name: &AccountName) -> Option<Arc<AccountSharing>> {
+        self.find(name)?.sharing()
+    }
+
+    async fn missing_exporters(&self, tenant: &Tenant, now: i64) -> Vec<Arc<AccountRecord>> {
+        let Some(accounts) = &self.accounts else { return Vec::new() };
+        let mut found = Vec::new();
+        let Some(sharing) = tenant.sharing() else { return found };
+        for import in &sharing.imports {
+            let known = self.find(&import.exporter).is_some_and(|tenant| tenant.record().is_some());
+            let Ok(key) = import.exporter.as_str().parse::<AccountKey>() else { continue };
+            if known {
+                continue;
+            }
+            match accounts.account(&key, now).await {
+                Ok(exporter) => found.push(exporter),
+                Err(error) => tracing::debug!(account = %tenant.name, "import waits for its exporter: {error}"),
+            }
+        }
+        found
+    }
+
+    /// Ties the accounts to the broker that runs them, before anything else happens.
+    pub fn attach(&self, broker: &Arc<Broker>) {
+        for tenant in self.all() {
+            self.prepare(broker, &tenant);
+        }
+    }
+
+    fn prepare(&self, broker: &Arc<Broker>, tenant: &Arc<Tenant>) {
+        tenant.attach(broker);
+        if let Some(system) = &self.system {
+            border::system::offer(tenant, system);
+        }
+    }
+
+    fn get_or_create(&self, broker: &Arc<Broker>, name: &AccountName) -> Arc<Tenant> {
+        if let Some(tenant) = self.find(name) {
+            return tenant;
+        }
+        let mut all = self.by_name.write();
+        let entry = all.entry(name.clone());
+        entry
+            .or_insert_with(|| {
+                let tenant = Arc::new(Tenant::new(name.clone(), false));
+                self.prepare(broker, &tenant);
+                tenant
+            })
+            .clone()
+    }
+}

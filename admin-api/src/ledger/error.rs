@@ -20,11 +20,25 @@ pub enum LedgerError {
         /// The bound.
         max: usize,
     },
+    /// A checkpoint or the public key could not be written to its file.
+    #[error("`{path}` could not be written: {detail}; the checkpoint is kept in the store")]
+    File {
+        /// The file.
+        path: String,
+        /// What went wrong.
+        detail: String,
+    },
     /// An entry's kind is not made of lower-case letters, digits, `.`, `_` and `-`.
     #[error("`{kind}` is no kind of entry: use lower-case letters, digits, `.`, `_` and `-`, 64 at most")]
     Kind {
         /// What was given.
         kind: String,
+    },
+    /// The ledger's own keys do not open, or are not the ones they should be.
+    #[error("the ledger's keys cannot be used: {detail}")]
+    Keys {
+        /// What is wrong.
+        detail: String,
     },
     /// A proof was asked for something that the log does not have.
     #[error("the ledger has {size} entries; there is no proof about `{asked}`")]

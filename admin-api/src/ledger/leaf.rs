@@ -22,7 +22,7 @@ const REFERENCES_MAX: usize = 64;
 const SECRETS_MAX: usize = 16;
 
 /// An entry in its place in the log: what is hashed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Leaf {
     /// Its place, counted from 0.
     pub index: u64,

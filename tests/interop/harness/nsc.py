@@ -14,18 +14,23 @@ class Nsc:
         self.home.mkdir()
         self.ca = None
 
-    def run(self, *arguments):
-        """Run nsc without prompts; the result may be a failure."""
-        env = {
+    def env(self):
+        """The environment in which programs find this store and its keys."""
+        data = self.home / "data"
+        places = {
             "NSC_HOME": self.home / "config",
-            "NKEYS_PATH": self.home / "keys",
+            "NKEYS_PATH": data / "nats" / "nsc" / "keys",
             "XDG_CONFIG_HOME": self.home / "config",
-            "XDG_DATA_HOME": self.home / "data",
+            "XDG_DATA_HOME": data,
             "NSC_NO_GIT_IGNORE": "true",
         }
         if self.ca:
-            env["NATS_CA"] = self.ca
-        return self.context.run((self.context.peers.nsc, *arguments), {k: str(v) for k, v in env.items()})
+            places["NATS_CA"] = self.ca
+        return {name: str(value) for name, value in places.items()}
+
+    def run(self, *arguments):
+        """Run nsc without prompts; the result may be a failure."""
+        return self.context.run((self.context.peers.nsc, *arguments), self.env())
 
     def do(self, *arguments):
         """Run nsc; it must succeed."""

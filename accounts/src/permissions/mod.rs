@@ -191,6 +191,11 @@ impl Permissions {
         }
     }
 
+    /// A deny entry that takes some messages from a subscription, for explanations.
+    pub fn overlapping_deny(&self, subject: &[u8], queue: Option<&[u8]>) -> Option<&str> {
+        self.subscribe.deny.overlapping(subject, queue)
+    }
+
     /// True if [`Permissions::may_deliver`] refuses, without building the refusal: for each delivery.
     pub fn denies_delivery(&self, subject: &[u8], queue: Option<&[u8]>) -> bool {
         self.subscribe

@@ -23,10 +23,12 @@ pub(crate) struct Publisher<'a> {
 impl Publisher<'_> {
     /// Publishes until `over`, then makes sure that the server has handled everything.
     ///
+    /// The connection comes back, to be closed only once everything has arrived.
+    ///
     /// # Errors
     ///
     /// When the server refuses, closes or stops taking messages.
-    pub(crate) fn run(mut self, over: &AtomicBool) -> Result<()> {
+    pub(crate) fn run(mut self, over: &AtomicBool) -> Result<Link> {
         let mut batch = self.shape.batch(self.flow.batch_max());
         let count = batch.count();
         let mut next = 1;
@@ -38,10 +40,9 @@ impl Publisher<'_> {
             next += count;
         }
         // A forwarder answers no PING.
-        if self.shape.as_delivered {
-            Ok(())
-        } else {
-            self.link.fence()
+        if !self.shape.as_delivered {
+            self.link.fence()?;
         }
+        Ok(self.link)
     }
 }

@@ -8,6 +8,8 @@ const HEADERS: &str = "NATS/1.0\r\nTrace: 4bf92f3577b34da6a3ce929d0e0e4736-00f06
 const HEADERS_LENGTH: usize = 100;
 /// Bytes that one write should have: enough to make the system call's own cost small.
 const WRITE_BYTES: usize = 64 * 1024;
+/// What payloads consist of after their stamp.
+const FILLER: u8 = b'x';
 /// The subscription id that every receiver uses.
 pub(crate) const SID: &str = "1";
 
@@ -24,11 +26,13 @@ pub(crate) struct Shape {
     pub(crate) as_delivered: bool,
 }
 
-/// The bytes before the payload of a delivered message, and the length of the whole.
+/// A delivered message but for its stamp.
 #[derive(Clone, Debug)]
 pub(crate) struct Delivery {
     /// The line and the headers.
     pub(crate) head: Vec<u8>,
+    /// The payload after its stamp, and the line end.
+    pub(crate) tail: Vec<u8>,
     /// Line, headers, payload, line end.
     pub(crate) length: usize,
 }
@@ -54,8 +58,10 @@ impl Shape {
     /// What a receiver gets for each message.
     pub(crate) fn delivery(&self) -> Delivery {
         let head = self.head("MSG", &format!("{} {SID}", self.subject));
-        let length = head.len() + self.payload + 2;
-        Delivery { head, length }
+        let mut tail = vec![FILLER; self.payload.saturating_sub(stamp::LENGTH)];
+        tail.extend_from_slice(b"\r\n");
+        let length = head.len() + stamp::LENGTH + tail.len();
+        Delivery { head, tail, length }
     }
 
     /// As many frames as one write should have, and at most `count_max`.
@@ -66,7 +72,7 @@ impl Shape {
             self.head("PUB", &self.subject)
         };
         let payload_at = frame.len();
-        frame.resize(payload_at + self.payload, b'x');
+        frame.resize(payload_at + self.payload, FILLER);
         frame.extend_from_slice(b"\r\n");
         let count = (WRITE_BYTES / frame.len()).clamp(1, count_max);
         Batch {

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, anyhow};
 
 use crate::figure::Figure;
 use crate::flow::{Flow, settle};
+use crate::link::Link;
 use crate::publisher::Publisher;
 use crate::receiver::{Receiver, run_many};
 use crate::run::Run;
@@ -124,7 +125,7 @@ fn drive(
             published.load(Relaxed) || received.load(Relaxed)
         });
         published.store(true, Relaxed);
-        let ends: Result<Vec<()>> = writing.into_iter().map(joined).collect();
+        let ends: Result<Vec<Link>> = writing.into_iter().map(joined).collect();
         let settled = if ends.is_ok() && !received.load(Relaxed) {
             settle(flows)
         } else {
@@ -141,7 +142,7 @@ fn drive(
 }
 
 /// A thread that ends early ends the run: without its receiver a flow would only be waited for.
-fn end_of(over: &AtomicBool, result: Result<()>) -> Result<()> {
+fn end_of<T>(over: &AtomicBool, result: Result<T>) -> Result<T> {
     over.store(true, Relaxed);
     result
 }

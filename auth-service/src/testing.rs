@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use cordon_accounts::claims::{
-    self, Account, AccountClaims, Operator, OperatorClaims, Scope, SigningKey, User, UserClaims,
-    Verified,
+    self, AccountClaims, Operator, OperatorClaims, Scope, SigningKey, User, UserClaims, Verified,
 };
 use cordon_accounts::key::{AccountKey, OperatorKey, Role, Seed, UserKey};
 use data_encoding::BASE64URL_NOPAD;
@@ -208,9 +207,4 @@ pub(crate) async fn authenticate(
     connect: &ConnectCredentials,
 ) -> Result<Principal, Refusal> {
     authenticator.authenticate(proof(connect), NOW).await
-}
-
-/// Account claims of a record, to be changed and signed anew.
-pub(crate) fn claims_of(record: &AccountRecord) -> claims::Claims<Account> {
-    record.claims.clone().into_claims()
 }

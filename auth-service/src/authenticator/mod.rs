@@ -289,4 +289,6 @@ fn current_certificate(
 }
 
 #[cfg(test)]
+mod configured_tests;
+#[cfg(test)]
 mod tests;

@@ -33,13 +33,13 @@
 
 #![forbid(unsafe_code)]
 
-pub mod explain;
-pub mod permissions;
-pub mod sharing;
-pub mod subject;
 pub mod claims;
 pub mod creds;
+pub mod explain;
 pub mod key;
 pub mod limits;
 pub mod name;
+pub mod permissions;
 pub mod reason;
+pub mod sharing;
+pub mod subject;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::revocation::Revocations;
 use super::{
     Claims, Export, Import, PermissionsClaim, Scope, SigningKey, UnknownFields, User, is_default,
-    is_false,
+    is_false, optional_key,
 };
 use crate::key::{AccountKey, CurveKey, PublicKey, UserKey};
 use crate::limits::{ConnectionLimits, Limit};
@@ -192,7 +192,11 @@ pub struct ExternalAuthorization {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_accounts: Vec<String>,
     /// The service's curve key; requests are sealed when it is there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "optional_key",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub xkey: Option<CurveKey>,
 }
 

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::envelope::{Claims, Kind};
 use super::validation::Validation;
 use super::{
-    Account, Activation, Export, ExportKind, ExternalAuthorization, Import, Mapping, ResponseType,
-    Sampling, SigningKey, Trace, UnknownFields, check, decode,
+    Account, AccountLimits, Activation, Export, ExportKind, ExternalAuthorization, Import,
+    JetStreamLimits, Mapping, ResponseType, Sampling, SigningKey, Trace, UnknownFields, check,
+    decode,
 };
 use crate::key::{AccountKey, PublicKey, Role};
 use crate::limits::{Limit, SHARES_MAX};
@@ -39,7 +40,7 @@ impl Kind for Account {
                 account.cluster_traffic
             ));
         }
-        if claims.issuer.role() == Role::Account && account.limits != Default::default() {
+        if claims.issuer.role() == Role::Account && account.limits != AccountLimits::default() {
             found.warn("a self-signed account should not carry limits");
         }
     }
@@ -78,7 +79,7 @@ impl Kind for Account {
     /// Tiers replace the flat JetStream numbers (jwt `decoder_account.go`).
     fn settle(&mut self) {
         if !self.limits.tiered_limits.is_empty() {
-            self.limits.jetstream = Default::default();
+            self.limits.jetstream = JetStreamLimits::default();
         }
     }
 }
@@ -113,7 +114,7 @@ fn numbers(account: &Account, found: &mut Validation) {
         }
     }
     if !limits.tiered_limits.is_empty() {
-        if limits.jetstream != Default::default() {
+        if limits.jetstream != JetStreamLimits::default() {
             found.blocking("JetStream limits are either flat or tiered, not both");
         }
         if limits.tiered_limits.contains_key("") {

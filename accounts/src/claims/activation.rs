@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::envelope::{Claims, Kind};
-use super::{ExportKind, UnknownFields, Validation, check};
+use super::{ExportKind, UnknownFields, Validation, check, optional_key};
 use crate::key::{AccountKey, PublicKey, Role};
 
 /// The statement that an account may import a private export.
@@ -15,7 +15,11 @@ pub struct Activation {
     /// Stream or service.
     pub kind: ExportKind,
     /// The exporter, when one of its signing keys signs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "optional_key",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub issuer_account: Option<AccountKey>,
     /// Free labels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::envelope::{ANY_ROLE, Claims, Kind};
-use super::{UnknownFields, Validation, is_default};
+use super::{UnknownFields, Validation, is_default, optional_key};
 use crate::key::{AccountKey, CurveKey, PublicKey, Role, ServerKey, UserKey};
 
 /// The audience of every authorization request.
@@ -62,7 +62,11 @@ pub struct ServerId {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// Its curve key, when requests are sealed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "optional_key",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub xkey: Option<CurveKey>,
 }
 
@@ -180,7 +184,11 @@ pub struct AuthorizationResponse {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub error: String,
     /// The account, when one of its signing keys signs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "optional_key",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub issuer_account: Option<AccountKey>,
     /// Free labels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -156,6 +156,8 @@ pub enum HoursError {
 mod tests {
     use super::*;
 
+    type Span = (&'static str, &'static str);
+
     fn hours(ranges: &[(&str, &str)], zone: &str) -> Result<Hours, HoursError> {
         let ranges: Vec<TimeRange> = ranges
             .iter()
@@ -179,7 +181,7 @@ mod tests {
         let day = [("08:00:00", "17:00:00")];
         let night = [("22:00:00", "06:00:00")];
         let both = [("08:00:00", "12:00:00"), ("09:00:00", "17:00:00")];
-        let table: [(&[(&str, &str)], &str, i64, Presence); 14] = [
+        let table: [(&[Span], &str, i64, Presence); 14] = [
             (&[], "", at(3, 0), Presence::Always),
             (&day, "", at(7, 59), Presence::Never),
             (&day, "", at(8, 0), Presence::Never),

@@ -18,6 +18,7 @@ mod activation;
 mod authorization;
 mod check;
 mod envelope;
+mod error;
 mod export;
 mod generic;
 mod hours;
@@ -43,6 +44,7 @@ pub use authorization::{
     REQUEST_AUDIENCE, ServerId,
 };
 pub use envelope::{Claims, Kind};
+pub use error::{ClaimsError, EncodeError, RoleError};
 pub use export::{Export, ExportKind, ResponseType, Sampling, ServiceLatency};
 pub use generic::Generic;
 pub use hours::{Hours, HoursError, Presence};
@@ -52,7 +54,7 @@ pub use operator::Operator;
 pub use permissions::{PermissionsClaim, ResponseClaim, SubjectsClaim};
 pub use revocation::Revocations;
 pub use signing_key::{Scope, SigningKey};
-pub use token::{ClaimsError, EncodeError, RoleError, Unverified, Verified, decode};
+pub use token::{Unverified, Verified, decode};
 pub use user::{TimeRange, User, UserLimits, UserTemplate};
 pub use validation::{InvalidClaims, Issue, Severity, Validation};
 
@@ -73,6 +75,20 @@ pub type UserClaims = Claims<User>;
 
 /// Members that this version does not know, kept as they came.
 pub type UnknownFields = serde_json::Map<String, serde_json::Value>;
+
+/// Reads a key that need not be there; Go writes empty text when it is not.
+fn optional_key<'de, K, D>(deserializer: D) -> Result<Option<K>, D::Error>
+where
+    K: std::str::FromStr<Err = crate::key::KeyError>,
+    D: serde::Deserializer<'de>,
+{
+    use serde::Deserialize;
+    use serde::de::Error;
+    match Option::<String>::deserialize(deserializer)? {
+        Some(text) if !text.is_empty() => text.parse().map(Some).map_err(D::Error::custom),
+        _ => Ok(None),
+    }
+}
 
 /// For `skip_serializing_if`: serde passes by reference.
 #[expect(

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Url;
 use super::envelope::{Claims, Kind};
-use super::{UnknownFields, Validation, is_false};
+use super::{UnknownFields, Validation, is_false, optional_key};
 use crate::key::{AccountKey, OperatorKey, Role};
 
 /// The statement about an operator.
@@ -20,7 +20,11 @@ pub struct Operator {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operator_service_urls: Vec<String>,
     /// The system account.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "optional_key",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub system_account: Option<AccountKey>,
     /// Servers older than this refuse to start: `x.y.z`.
     #[serde(default, skip_serializing_if = "String::is_empty")]

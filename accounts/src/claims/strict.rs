@@ -15,7 +15,7 @@ pub(super) fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Error> 
 
 struct Strict(Value);
 
-impl<'de> IntoDeserializer<'de, Error> for Strict {
+impl IntoDeserializer<'_, Error> for Strict {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {

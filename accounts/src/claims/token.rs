@@ -13,8 +13,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::envelope::{Claims, Kind, Read, Written, escape_html, without_nulls};
-use super::strict;
-use crate::key::{KeyError, PublicKey, Role, Seed, SignatureError};
+use super::error::{ClaimsError, EncodeError, RoleError};
+use super::{UnknownFields, strict};
+use crate::key::{KeyError, PublicKey, Role, Seed};
 use crate::limits::{JSON_DEPTH_MAX, TOKEN_BYTES_MAX};
 
 /// The header that every token of ours has: `{"typ":"JWT","alg":"ed25519-nkey"}`.
@@ -152,13 +153,14 @@ impl<'a> Unverified<'a> {
     /// # Errors
     ///
     /// [`ClaimsError`] when it is of another kind, forged, or its content has wrong types.
-    pub fn verify<T: Kind>(self) -> Result<Verified<T>, ClaimsError> {
+    pub fn verify<T: Kind>(mut self) -> Result<Verified<T>, ClaimsError> {
         self.check_kind::<T>()?;
         self.issuer
             .verify(self.signed_text::<T>(), &self.signature)?;
         check_role("iss", self.issuer.role(), T::ISSUER)?;
         let subject = PublicKey::parse(&self.read.sub).map_err(ClaimsError::Subject)?;
         check_role("sub", subject.role(), T::SUBJECT)?;
+        let (nats, unknown) = self.statement::<T>()?;
         let Read {
             aud,
             exp,
@@ -166,29 +168,8 @@ impl<'a> Unverified<'a> {
             iat,
             name,
             nbf,
-            mut nats,
-            mut unknown,
             ..
         } = self.read;
-        if self.version == 1 && T::NAME.is_some() {
-            unknown.remove("type");
-            for member in ["tags", "issuer_account"] {
-                if let Some(value) = unknown.remove(member) {
-                    nats.insert(member.to_owned(), value);
-                }
-            }
-            T::migrate(&mut nats);
-        } else if T::NAME.is_some() {
-            nats.remove("type");
-        }
-        nats.remove("version");
-        nats.retain(|name, value| !is_empty_key(name, value));
-        let mut nats: T =
-            strict::from_value(Value::Object(nats)).map_err(|error| ClaimsError::Content {
-                place: "nats",
-                text: shorten(&error.to_string()),
-            })?;
-        nats.settle();
         Ok(Verified {
             token: Arc::from(self.token),
             claims: Claims {
@@ -204,6 +185,33 @@ impl<'a> Unverified<'a> {
                 unknown,
             },
         })
+    }
+
+    /// The statement, and what is unknown beside it.
+    fn statement<T: Kind>(&mut self) -> Result<(T, UnknownFields), ClaimsError> {
+        let mut nats = std::mem::take(&mut self.read.nats);
+        let mut unknown = std::mem::take(&mut self.read.unknown);
+        if T::NAME.is_some() {
+            if self.version == 1 {
+                unknown.remove("type");
+                for member in ["tags", "issuer_account"] {
+                    if let Some(value) = unknown.remove(member) {
+                        nats.insert(member.to_owned(), value);
+                    }
+                }
+                T::migrate(&mut nats);
+            } else {
+                nats.remove("type");
+            }
+        }
+        nats.remove("version");
+        let wrong = |error: serde_json::Error| ClaimsError::Content {
+            place: "nats",
+            text: shorten(&error.to_string()),
+        };
+        let mut nats: T = strict::from_value(Value::Object(nats)).map_err(wrong)?;
+        nats.settle();
+        Ok((nats, unknown))
     }
 
     fn check_kind<T: Kind>(&self) -> Result<(), ClaimsError> {
@@ -373,11 +381,6 @@ fn check_role(place: &'static str, found: Role, allowed: &[Role]) -> Result<(), 
     }
 }
 
-/// Go writes empty text where there is no key; to us that is absence.
-fn is_empty_key(name: &str, value: &Value) -> bool {
-    matches!(name, "issuer_account" | "system_account") && value == ""
-}
-
 fn read_header(segment: &str) -> Result<Algorithm, ClaimsError> {
     #[derive(Deserialize)]
     struct Header {
@@ -449,118 +452,4 @@ fn shorten(text: &str) -> String {
         return text.to_owned();
     }
     text.chars().take(CHARS_MAX).chain(['…']).collect()
-}
-
-/// A key of a role that may not stand where it stands.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{place}` may not be a key of role {found} in claims of this kind")]
-pub struct RoleError {
-    /// `iss` or `sub`.
-    pub place: &'static str,
-    /// The role that was found.
-    pub found: Role,
-}
-
-/// Why a token could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ClaimsError {
-    /// An algorithm other than Ed25519.
-    #[error("the token's algorithm `{found}` is not ed25519-nkey")]
-    Algorithm {
-        /// What the header says.
-        found: String,
-    },
-    /// Not base64url, or padded, or with stray bits.
-    #[error("the token's {place} segment is not canonical base64url without padding")]
-    Base64 {
-        /// Which segment.
-        place: &'static str,
-    },
-    /// Not JSON, or a member of the wrong type.
-    #[error("the token's `{place}` cannot be read: {text}")]
-    Content {
-        /// Where.
-        place: &'static str,
-        /// What is wrong there.
-        text: String,
-    },
-    /// `iss` is no key.
-    #[error("the token's `iss` is not a public key: {0}")]
-    Issuer(#[source] KeyError),
-    /// Made by a later version of NATS.
-    #[error("the token has version {found}, which is newer than this program")]
-    NewerVersion {
-        /// The token's version.
-        found: i64,
-    },
-    /// Kinds that NATS gave up.
-    #[error("tokens of kind `{kind}` are no longer supported")]
-    RetiredKind {
-        /// Which.
-        kind: String,
-    },
-    /// A wrong role.
-    #[error(transparent)]
-    Role(#[from] RoleError),
-    /// Not three segments.
-    #[error("a token has three segments with dots between them")]
-    Segments,
-    /// Forged or damaged.
-    #[error("the token is not signed by its `iss`: {0}")]
-    Signature(#[from] SignatureError),
-    /// `sub` is no key.
-    #[error("the token's `sub` is not a public key: {0}")]
-    Subject(#[source] KeyError),
-    /// More nesting than any token has.
-    #[error("the token's JSON nests deeper than {JSON_DEPTH_MAX} levels")]
-    TooDeep,
-    /// Longer than any token may be.
-    #[error("the token has {found} bytes; at most {TOKEN_BYTES_MAX} are read")]
-    TooLong {
-        /// Its length.
-        found: usize,
-    },
-    /// The header is not that of a JWT.
-    #[error("the token's type `{found}` is not JWT")]
-    Type {
-        /// What the header says.
-        found: String,
-    },
-    /// No version, or none that ever was.
-    #[error("the token has version {found}; versions 1 and 2 are read")]
-    Version {
-        /// The token's version.
-        found: i64,
-    },
-    /// A good token of another kind.
-    #[error("a token of kind `{expected}` is needed, not of kind `{found}`")]
-    WrongKind {
-        /// What is needed.
-        expected: &'static str,
-        /// What was given.
-        found: String,
-    },
-}
-
-/// Why claims could not be signed.
-#[derive(Debug, thiserror::Error)]
-pub enum EncodeError {
-    /// Serialization failed.
-    #[error("the claims cannot be written as JSON: {0}")]
-    Json(#[from] serde_json::Error),
-    /// The key refused.
-    #[error("signing failed: {0}")]
-    Key(#[from] KeyError),
-    /// A wrong role.
-    #[error(transparent)]
-    Role(#[from] RoleError),
-    /// The outside signer's signature does not match its key.
-    #[error("the signer gave a wrong signature: {0}")]
-    Signature(#[from] SignatureError),
-    /// Longer than any broker reads.
-    #[error("the token would have {found} bytes; at most {TOKEN_BYTES_MAX} are allowed")]
-    TooLong {
-        /// Its length.
-        found: usize,
-    },
 }

@@ -9,7 +9,7 @@ use super::network::{Network, NetworkError};
 use super::signing_key::unlimited_unless_said;
 use super::{
     PermissionsClaim, ResponseClaim, SubjectsClaim, UnknownFields, Validation, check, is_default,
-    is_false, strict,
+    is_false, optional_key, strict,
 };
 use crate::key::{AccountKey, Role, UserKey};
 use crate::limits::{ConnectionLimits, Limit};
@@ -185,7 +185,7 @@ impl<'de> Deserialize<'de> for User {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         struct Rest {
-            #[serde(default)]
+            #[serde(default, deserialize_with = "optional_key")]
             issuer_account: Option<AccountKey>,
             #[serde(default)]
             tags: Vec<String>,

@@ -4,6 +4,7 @@ mod peer;
 mod reading;
 mod round_trip;
 mod rules;
+mod signing;
 
 use super::*;
 use crate::key::{AccountKey, OperatorKey, Role, Seed, UserKey};

@@ -116,14 +116,14 @@ fn jetstream_is_flat_or_tiered() {
     };
     accepts("flat", |a| a.limits.jetstream = some);
     accepts("tiered", |a| {
-        a.limits.tiered_limits = BTreeMap::from([("R1".to_owned(), some)])
+        a.limits.tiered_limits = BTreeMap::from([("R1".to_owned(), some)]);
     });
     refuses("both", |a| {
         a.limits.jetstream = some;
         a.limits.tiered_limits = BTreeMap::from([("R1".to_owned(), some)]);
     });
     refuses("no name", |a| {
-        a.limits.tiered_limits = BTreeMap::from([(String::new(), some)])
+        a.limits.tiered_limits = BTreeMap::from([(String::new(), some)]);
     });
     // Both at once are read as tiers alone.
     let mut claims = acme();
@@ -152,19 +152,15 @@ fn exports_of_one_kind_may_not_cover_each_other() {
         }
     }
     accepts("another kind", |a| {
-        a.exports = vec![service("a"), stream("a")]
+        a.exports = vec![service("a"), stream("a")];
     });
 }
 
+type Change = fn(&mut Export);
+
 #[test]
 fn members_of_exports_fit_their_kind() {
-    let latency = |sampling, results: &str| {
-        Some(ServiceLatency {
-            sampling,
-            results: results.to_owned(),
-        })
-    };
-    let bad: [(&str, fn(&mut Export)); 14] = [
+    let bad: [(&str, Change); 14] = [
         ("empty subject", |e| e.subject = String::new()),
         ("space", |e| e.subject = "a b".to_owned()),
         ("empty token", |e| e.subject = "a..b".to_owned()),
@@ -172,12 +168,12 @@ fn members_of_exports_fit_their_kind() {
         ("position of a literal", |e| e.account_token_position = 1),
         ("position past the end", |e| e.account_token_position = 3),
         ("position of nothing", |e| {
-            e.account_token_position = u32::MAX
+            e.account_token_position = u32::MAX;
         }),
         ("negative threshold", |e| e.response_threshold = -1),
         ("long text", |e| e.description = "x".repeat(9000)),
         ("long URL", |e| {
-            e.info_url = format!("https://h/{}", "x".repeat(9000))
+            e.info_url = format!("https://h/{}", "x".repeat(9000));
         }),
         ("no host", |e| e.info_url = "https://".to_owned()),
         ("no scheme", |e| e.info_url = "h/x".to_owned()),
@@ -185,7 +181,7 @@ fn members_of_exports_fit_their_kind() {
             (e.kind, e.response_type) = (ExportKind::Stream, ResponseType::Stream);
         }),
         ("stream with trace", |e| {
-            (e.kind, e.allow_trace) = (ExportKind::Stream, true)
+            (e.kind, e.allow_trace) = (ExportKind::Stream, true);
         }),
     ];
     for (case, change) in bad {
@@ -195,6 +191,16 @@ fn members_of_exports_fit_their_kind() {
             a.exports = vec![export];
         });
     }
+}
+
+#[test]
+fn latency_is_sampled_for_services_to_one_subject() {
+    let latency = |sampling, results: &str| {
+        Some(ServiceLatency {
+            sampling,
+            results: results.to_owned(),
+        })
+    };
     for (case, kind, latency) in [
         (
             "0 %",
@@ -340,14 +346,14 @@ fn an_activation_binds_importer_exporter_kind_and_subject() {
     accepts("right", |a| a.imports = vec![private(&exporter, |_| {})]);
     accepts("by a signing key", |a| {
         a.imports = vec![private(&stranger, |c| {
-            c.nats.issuer_account = Some(account_key(4))
+            c.nats.issuer_account = Some(account_key(4));
         })];
     });
     accepts("expired is not looked at here", |a| {
         a.imports = vec![private(&exporter, |c| c.expires = 1)];
     });
     refuses("another exporter", |a| {
-        a.imports = vec![private(&stranger, |_| {})]
+        a.imports = vec![private(&stranger, |_| {})];
     });
     refuses("another importer", |a| {
         a.imports = vec![private(&exporter, |c| c.subject = account_key(6).public())];
@@ -357,7 +363,7 @@ fn an_activation_binds_importer_exporter_kind_and_subject() {
     });
     refuses("another subject", |a| {
         a.imports = vec![private(&exporter, |c| {
-            c.nats.subject = "other.>".to_owned()
+            c.nats.subject = "other.>".to_owned();
         })];
     });
     refuses("a narrower subject", |a| {
@@ -365,7 +371,7 @@ fn an_activation_binds_importer_exporter_kind_and_subject() {
     });
     refuses("malformed subject", |a| {
         a.imports = vec![private(&exporter, |c| {
-            c.nats.subject = "priv..>".to_owned()
+            c.nats.subject = "priv..>".to_owned();
         })];
     });
     refuses("forged", |a| {
@@ -533,7 +539,7 @@ fn conditions_of_users_are_well_formed() {
 #[test]
 fn callout_tracing_and_traffic_are_well_formed() {
     refuses("accounts without users", |a| {
-        a.authorization.allowed_accounts = vec!["*".to_owned()]
+        a.authorization.allowed_accounts = vec!["*".to_owned()];
     });
     let callout = |accounts: &[String]| {
         let accounts = accounts.to_vec();
@@ -580,7 +586,7 @@ fn oddities_only_warn() {
         a.revocations = serde_json::from_str(r#"{"nobody": 1}"#).unwrap();
     });
     warns("twice", |a| {
-        a.signing_keys = vec![SigningKey::Plain(account_key(5)); 2]
+        a.signing_keys = vec![SigningKey::Plain(account_key(5)); 2];
     });
 }
 
@@ -653,66 +659,4 @@ fn callout_answers_are_one_thing_to_one_server() {
         c.nats.jwt = "j".to_owned();
         c.audience = user_key(3).to_string();
     }));
-}
-
-#[test]
-fn signers_are_the_identity_unless_strict_and_the_signing_keys() {
-    let mut claims = acme();
-    let scope = Scope::new(account_key(6), "r");
-    claims.nats.signing_keys = vec![
-        SigningKey::Plain(account_key(5)),
-        SigningKey::Scoped(Box::new(scope.clone())),
-        SigningKey::Plain(account_key(6)),
-    ];
-    let signer = |byte, strict| claims.signer(&account_key(byte).public(), strict);
-    assert_eq!(signer(2, false), Some(Signer::Identity));
-    assert_eq!(signer(2, true), None);
-    assert_eq!(signer(5, true), Some(Signer::Plain));
-    assert_eq!(signer(6, false), Some(Signer::Scoped(&scope)));
-    assert_eq!(signer(7, false), None);
-    assert_eq!(claims.signer(&operator().public(), false), None);
-    assert_eq!(claims.signers(false).count(), 4);
-    assert!(claims.signers(true).all(|key| key != claims.subject));
-}
-
-#[test]
-fn operators_sign_by_identity_unless_strict() {
-    let mut claims = OperatorClaims::new(operator_key(1));
-    claims.nats.signing_keys = vec![operator_key(11)];
-    let keys: Vec<_> = claims.account_signers().collect();
-    assert_eq!(keys, [operator_key(1), operator_key(11)]);
-    claims.nats.strict_signing_key_usage = true;
-    assert_eq!(
-        claims.account_signers().collect::<Vec<_>>(),
-        [operator_key(11)]
-    );
-}
-
-#[test]
-fn a_user_is_revoked_by_the_time_it_was_issued() {
-    let mut claims = acme();
-    claims.nats.revocations.revoke(user_key(3), 100);
-    let user = |byte, issued_at| {
-        let mut user = UserClaims::new(user_key(byte));
-        user.issued_at = issued_at;
-        user
-    };
-    let table = [
-        (3, 99, true),
-        (3, 100, true),
-        (3, 101, false),
-        (4, 100, false),
-        (4, 0, true),
-        (4, -1, true),
-    ];
-    for (byte, issued_at, revoked) in table {
-        assert_eq!(
-            claims.revokes(&user(byte, issued_at)),
-            revoked,
-            "{byte} {issued_at}"
-        );
-    }
-    claims.nats.revocations.revoke(revocation::Revoked::All, 50);
-    assert!(claims.revokes(&user(4, 50)));
-    assert!(!claims.revokes(&user(4, 51)));
 }

@@ -273,6 +273,21 @@ fn keys_that_are_none_are_refused_wherever_a_token_names_one() {
         let nats = json!({"type": "account", "version": 2, "signing_keys": [bad]});
         assert!(decode::<Account>(&account_token(nats)).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn empty_text_is_no_key_where_a_key_may_be_absent() {
+    let nats = json!({"type": "account", "version": 2, "authorization": {"xkey": ""}});
+    let read = decode::<Account>(&account_token(nats)).unwrap();
+    assert_eq!(read.nats.authorization.xkey, None);
+    let nats = json!({"type": "operator", "version": 2, "system_account": ""});
+    let text = claims(&operator(), &operator(), nats).to_string();
+    let read = decode::<Operator>(&forge(HEADER_V2, &text, &operator(), true)).unwrap();
+    assert_eq!(read.nats.system_account, None);
+    let nats = json!({"type": "account", "version": 2, "imports": [
+        {"subject": "a", "account": "", "type": "stream"},
+    ]});
+    assert!(decode::<Account>(&account_token(nats)).is_err());
     let nats = json!({"type": "user", "version": 2, "issuer_account": ""});
     assert_eq!(
         decode::<User>(&user_token(nats))

@@ -113,6 +113,9 @@ pub(super) fn reference(token: &str) -> Option<&str> {
     (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(digits)
 }
 
+/// The words of a function that takes a wildcard and a number of bytes, and what it makes of them.
+type Sided = (&'static [&'static str], fn(usize, usize) -> Function);
+
 /// A function call as written, while it is read.
 struct Call<'t> {
     token: &'t str,
@@ -138,7 +141,7 @@ impl Call<'_> {
         if is(&["split"]) {
             return self.split();
         }
-        let sided: [(&[&str], fn(usize, usize) -> Function); 6] = [
+        let sided: [Sided; 6] = [
             (&["split", "from", "left"], |of, at| Function::Cut {
                 of,
                 at,

@@ -90,95 +90,96 @@ fn a_random_source_out_of_its_bounds_does_no_harm() {
     assert_eq!(transform.apply(b"a", |_| u32::MAX), Some(b"3".to_vec()));
 }
 
+type Check = fn(&TransformError) -> bool;
+const BAD_DESTINATIONS: &[(&str, &str, Check)] = &[
+    ("foo", "", |e| matches!(e, TransformError::Destination(_))),
+    ("foo", "a..b", |e| {
+        matches!(e, TransformError::Destination(_))
+    }),
+    ("foo", "a b", |e| {
+        matches!(e, TransformError::Destination(_))
+    }),
+    ("foo.>", "a.>.b", |e| {
+        matches!(e, TransformError::Destination(_))
+    }),
+    ("foo..a", "a", |e| matches!(e, TransformError::Source(_))),
+    ("foo.*", "a.*", |e| {
+        matches!(e, TransformError::WildcardInDestination(_))
+    }),
+    ("foo.>", "a", |e| {
+        matches!(e, TransformError::TailMismatch { .. })
+    }),
+    ("foo", "a.>", |e| {
+        matches!(e, TransformError::TailMismatch { .. })
+    }),
+    ("foo", "$1", |e| {
+        matches!(e, TransformError::IndexOutOfRange { .. })
+    }),
+    ("foo.*", "$0", |e| {
+        matches!(e, TransformError::IndexOutOfRange { .. })
+    }),
+    ("foo.*", "$2", |e| {
+        matches!(e, TransformError::IndexOutOfRange { .. })
+    }),
+    ("foo.*", "$99999999999999999999", |e| {
+        matches!(e, TransformError::InvalidArgument(_))
+    }),
+    ("foo.*", "{{wildcard(0)}}", |e| {
+        matches!(e, TransformError::IndexOutOfRange { .. })
+    }),
+    ("foo.*", "{{wildcard(-1)}}", |e| {
+        matches!(e, TransformError::IndexOutOfRange { .. })
+    }),
+    ("foo.*", "{{wildcard()}}", |e| {
+        matches!(e, TransformError::TooFewArguments(_))
+    }),
+    ("foo.*", "{{wildcard(1,1)}}", |e| {
+        matches!(e, TransformError::TooManyArguments(_))
+    }),
+    ("foo.*", "{{wildcard(x)}}", |e| {
+        matches!(e, TransformError::InvalidArgument(_))
+    }),
+    ("foo.*", "{{WILDCARD(1)}}", |e| {
+        matches!(e, TransformError::UnknownFunction(_))
+    }),
+    ("foo.*", "{{splitFROMleft(1,1)}}", |e| {
+        matches!(e, TransformError::UnknownFunction(_))
+    }),
+    ("foo.*", "{{split(1)}}", |e| {
+        matches!(e, TransformError::TooFewArguments(_))
+    }),
+    ("foo.*", "{{split(1,)}}", |e| {
+        matches!(e, TransformError::TooFewArguments(_))
+    }),
+    ("foo.*", "{{split(1,a b)}}", |e| {
+        matches!(e, TransformError::InvalidArgument(_))
+    }),
+    ("foo.*", "{{split(1,.)}}", |e| {
+        matches!(e, TransformError::UnknownFunction(_))
+    }),
+    ("foo.*", "{{partition()}}", |e| {
+        matches!(e, TransformError::TooFewArguments(_))
+    }),
+    ("foo.*", "{{partition(-1)}}", |e| {
+        matches!(e, TransformError::InvalidArgument(_))
+    }),
+    ("foo.*", "{{partition(9999999999,1)}}", |e| {
+        matches!(e, TransformError::InvalidArgument(_))
+    }),
+    ("foo.*", "{{nothing(1)}}", |e| {
+        matches!(e, TransformError::UnknownFunction(_))
+    }),
+    ("foo.*", "{{wildcard(1}}", |e| {
+        matches!(e, TransformError::UnknownFunction(_))
+    }),
+    ("foo.*", "{{wildcard(1)", |e| {
+        matches!(e, TransformError::UnknownFunction(_))
+    }),
+];
+
 #[test]
 fn bad_destinations_are_refused_with_the_token_at_fault() {
-    type Check = fn(&TransformError) -> bool;
-    let cases: [(&str, &str, Check); 29] = [
-        ("foo", "", |e| matches!(e, TransformError::Destination(_))),
-        ("foo", "a..b", |e| {
-            matches!(e, TransformError::Destination(_))
-        }),
-        ("foo", "a b", |e| {
-            matches!(e, TransformError::Destination(_))
-        }),
-        ("foo.>", "a.>.b", |e| {
-            matches!(e, TransformError::Destination(_))
-        }),
-        ("foo..a", "a", |e| matches!(e, TransformError::Source(_))),
-        ("foo.*", "a.*", |e| {
-            matches!(e, TransformError::WildcardInDestination(_))
-        }),
-        ("foo.>", "a", |e| {
-            matches!(e, TransformError::TailMismatch { .. })
-        }),
-        ("foo", "a.>", |e| {
-            matches!(e, TransformError::TailMismatch { .. })
-        }),
-        ("foo", "$1", |e| {
-            matches!(e, TransformError::IndexOutOfRange { .. })
-        }),
-        ("foo.*", "$0", |e| {
-            matches!(e, TransformError::IndexOutOfRange { .. })
-        }),
-        ("foo.*", "$2", |e| {
-            matches!(e, TransformError::IndexOutOfRange { .. })
-        }),
-        ("foo.*", "$99999999999999999999", |e| {
-            matches!(e, TransformError::InvalidArgument(_))
-        }),
-        ("foo.*", "{{wildcard(0)}}", |e| {
-            matches!(e, TransformError::IndexOutOfRange { .. })
-        }),
-        ("foo.*", "{{wildcard(-1)}}", |e| {
-            matches!(e, TransformError::IndexOutOfRange { .. })
-        }),
-        ("foo.*", "{{wildcard()}}", |e| {
-            matches!(e, TransformError::TooFewArguments(_))
-        }),
-        ("foo.*", "{{wildcard(1,1)}}", |e| {
-            matches!(e, TransformError::TooManyArguments(_))
-        }),
-        ("foo.*", "{{wildcard(x)}}", |e| {
-            matches!(e, TransformError::InvalidArgument(_))
-        }),
-        ("foo.*", "{{WILDCARD(1)}}", |e| {
-            matches!(e, TransformError::UnknownFunction(_))
-        }),
-        ("foo.*", "{{splitFROMleft(1,1)}}", |e| {
-            matches!(e, TransformError::UnknownFunction(_))
-        }),
-        ("foo.*", "{{split(1)}}", |e| {
-            matches!(e, TransformError::TooFewArguments(_))
-        }),
-        ("foo.*", "{{split(1,)}}", |e| {
-            matches!(e, TransformError::TooFewArguments(_))
-        }),
-        ("foo.*", "{{split(1,a b)}}", |e| {
-            matches!(e, TransformError::InvalidArgument(_))
-        }),
-        ("foo.*", "{{split(1,.)}}", |e| {
-            matches!(e, TransformError::UnknownFunction(_))
-        }),
-        ("foo.*", "{{partition()}}", |e| {
-            matches!(e, TransformError::TooFewArguments(_))
-        }),
-        ("foo.*", "{{partition(-1)}}", |e| {
-            matches!(e, TransformError::InvalidArgument(_))
-        }),
-        ("foo.*", "{{partition(9999999999,1)}}", |e| {
-            matches!(e, TransformError::InvalidArgument(_))
-        }),
-        ("foo.*", "{{nothing(1)}}", |e| {
-            matches!(e, TransformError::UnknownFunction(_))
-        }),
-        ("foo.*", "{{wildcard(1}}", |e| {
-            matches!(e, TransformError::UnknownFunction(_))
-        }),
-        ("foo.*", "{{wildcard(1)", |e| {
-            matches!(e, TransformError::UnknownFunction(_))
-        }),
-    ];
-    for (source, destination, is_wanted) in cases {
+    for &(source, destination, is_wanted) in BAD_DESTINATIONS {
         let error = Transform::new(source, destination).expect_err(destination);
         assert!(is_wanted(&error), "{source} {destination}: {error:?}");
     }
@@ -338,10 +339,10 @@ proptest! {
     ) {
         if let Ok(transform) = Transform::new(&source, &destination) {
             let _ = transform.apply(subject.as_bytes(), |_| 0);
-            if let Some(inverse) = transform.inverse() {
-                if let Some(there) = transform.apply(subject.as_bytes(), |_| 0) {
-                    prop_assert_eq!(inverse.apply(&there, |_| 0), Some(subject.into_bytes()));
-                }
+            if let Some(inverse) = transform.inverse()
+                && let Some(there) = transform.apply(subject.as_bytes(), |_| 0)
+            {
+                prop_assert_eq!(inverse.apply(&there, |_| 0), Some(subject.into_bytes()));
             }
         }
     }

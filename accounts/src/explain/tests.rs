@@ -1,7 +1,12 @@
 //! Explanations name the rule that decides, and agree with what enforces.
 
+use time::UtcOffset;
+
 use super::*;
-use crate::claims::{PermissionsClaim, Scope, SigningKey, SubjectsClaim};
+use crate::claims::revocation::Revoked;
+use crate::claims::{
+    AccountClaims, PermissionsClaim, Scope, SigningKey, SubjectsClaim, UserClaims, UserTemplate,
+};
 use crate::key::{AccountKey, Role, Seed, UserKey};
 use crate::sharing::{Export, ExportKind, Import, Local};
 use crate::subject::{Destination, Pattern};
@@ -143,73 +148,70 @@ fn here<'a>() -> Circumstances<'a> {
     }
 }
 
+type Change = fn(&mut UserClaims, &mut AccountClaims, &mut Circumstances<'_>);
+/// A change to what would connect, and the reason it is refused for.
+const CONNECT_CASES: &[(&str, Change, Option<Reason>)] = &[
+    ("as it should be", |_, _, _| {}, None),
+    (
+        "expired",
+        |user, _, _| user.expires = NOW - 1,
+        Some(Reason::Expired),
+    ),
+    (
+        "not yet",
+        |user, _, _| user.not_before = NOW + 1,
+        Some(Reason::NotYetValid),
+    ),
+    (
+        "stranger",
+        |user, _, _| user.issuer = account_key(9).public(),
+        Some(Reason::SignerUnknown),
+    ),
+    (
+        "other account",
+        |user, _, _| user.nats.issuer_account = Some(account_key(9)),
+        Some(Reason::AccountUnknown),
+    ),
+    (
+        "strict",
+        |_, _, at| at.strict = true,
+        Some(Reason::SignerUnknown),
+    ),
+    (
+        "revoked",
+        |_, account, _| account.nats.revocations.revoke(Revoked::All, NOW),
+        Some(Reason::Revoked),
+    ),
+    (
+        "bearer",
+        |user, account, _| {
+            user.nats.template.bearer_token = true;
+            account.nats.limits.disallow_bearer = true;
+        },
+        Some(Reason::BearerNotAllowed),
+    ),
+    (
+        "address",
+        |user, _, at| {
+            user.nats.template.src = vec!["10.0.0.0/8".into()];
+            at.peer = Some([192, 168, 0, 1].into());
+        },
+        Some(Reason::AddressNotAllowed),
+    ),
+    (
+        "connection type",
+        |user, _, at| {
+            user.nats.template.allowed_connection_types = vec!["WEBSOCKET".into()];
+            at.connection_type = Some("STANDARD");
+        },
+        Some(Reason::ConnectionTypeNotAllowed),
+    ),
+];
+
 #[test]
 fn connect_names_the_check_that_refuses() {
     let account = AccountClaims::new(account_key(1));
-    type Change = fn(&mut UserClaims, &mut AccountClaims, &mut Circumstances<'_>);
-    let cases: [(&str, Change, Option<Reason>); 10] = [
-        ("as it should be", |_, _, _| {}, None),
-        (
-            "expired",
-            |user, _, _| user.expires = NOW - 1,
-            Some(Reason::Expired),
-        ),
-        (
-            "not yet",
-            |user, _, _| user.not_before = NOW + 1,
-            Some(Reason::NotYetValid),
-        ),
-        (
-            "stranger",
-            |user, _, _| user.issuer = account_key(9).public(),
-            Some(Reason::SignerUnknown),
-        ),
-        (
-            "other account",
-            |user, _, _| user.nats.issuer_account = Some(account_key(9)),
-            Some(Reason::AccountUnknown),
-        ),
-        (
-            "strict",
-            |_, _, at| at.strict = true,
-            Some(Reason::SignerUnknown),
-        ),
-        (
-            "revoked",
-            |_, account, _| {
-                account
-                    .nats
-                    .revocations
-                    .revoke(crate::claims::revocation::Revoked::All, NOW)
-            },
-            Some(Reason::Revoked),
-        ),
-        (
-            "bearer",
-            |user, account, _| {
-                user.nats.template.bearer_token = true;
-                account.nats.limits.disallow_bearer = true;
-            },
-            Some(Reason::BearerNotAllowed),
-        ),
-        (
-            "address",
-            |user, _, at| {
-                user.nats.template.src = vec!["10.0.0.0/8".into()];
-                at.peer = Some([192, 168, 0, 1].into());
-            },
-            Some(Reason::AddressNotAllowed),
-        ),
-        (
-            "connection type",
-            |user, _, at| {
-                user.nats.template.allowed_connection_types = vec!["WEBSOCKET".into()];
-                at.connection_type = Some("STANDARD");
-            },
-            Some(Reason::ConnectionTypeNotAllowed),
-        ),
-    ];
-    for (what, change, wanted) in cases {
+    for &(what, change, wanted) in CONNECT_CASES {
         let (mut user, mut account, mut at) = (
             user_of(account_key(1), account_key(1)),
             account.clone(),

@@ -3,19 +3,20 @@
 //! Each question is put to the very functions that enforce, and their answers are told step by step; nothing is
 //! decided here a second time. What only a broker knows (its throttle, its limits in use) is not part of it.
 
+mod connect;
+
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::Serialize;
-use time::UtcOffset;
 
-use crate::claims::{AccountClaims, Hours, Network, Presence, Signer, UserClaims, UserTemplate};
 use crate::name::AccountName;
-use crate::permissions::{Permissions, reserved, template};
+use crate::permissions::{Permissions, reserved};
 use crate::reason::Reason;
 use crate::sharing::{self, Access, AccountSharing};
 use crate::subject::{MapOutcome, Mappings, matching};
+
+pub use connect::{Circumstances, effective_template, explain_connect};
 
 /// Most outcomes of a mapping that are told one by one.
 const OUTCOMES_MAX: usize = 16;
@@ -55,21 +56,6 @@ pub enum Verdict {
     Pass,
     /// It refuses.
     Refuse,
-}
-
-/// What a connection attempt is made with, besides the claims.
-#[derive(Copy, Clone, Debug)]
-pub struct Circumstances<'a> {
-    /// Unix seconds.
-    pub now: i64,
-    /// The broker's own offset, for users whose hours name no zone.
-    pub here: UtcOffset,
-    /// Where the connection comes from; `None` skips the question.
-    pub peer: Option<IpAddr>,
-    /// `STANDARD`, `WEBSOCKET`, ..; `None` skips the question.
-    pub connection_type: Option<&'a str>,
-    /// A signing key of a strict operator issued the account.
-    pub strict: bool,
 }
 
 /// Explains whether a connection may publish to `subject`, with answers to `reply`.
@@ -185,57 +171,6 @@ pub fn explain_subscribe(
     }
 }
 
-/// Explains whether a user of an account may connect, the signature of the nonce and the broker's trust in the
-/// account aside.
-pub fn explain_connect(
-    user: &UserClaims,
-    account: &AccountClaims,
-    circumstances: &Circumstances<'_>,
-) -> Explanation {
-    let mut trace = Trace::default();
-    match connect(user, account, circumstances, &mut trace) {
-        Ok(()) => trace.allow(format!(
-            "every check of account `{}` passed",
-            account.subject
-        )),
-        Err((reason, why)) => trace.conclude(false, Some(reason), why),
-    }
-}
-
-/// The permissions, limits and conditions that a user has in an account: its own, or those of the scope of the key
-/// that signed it.
-///
-/// # Errors
-/// The reason, and the same for people.
-pub fn effective_template(
-    user: &UserClaims,
-    account: &AccountClaims,
-    strict: bool,
-) -> Result<UserTemplate, (Reason, String)> {
-    let issuer = user.issuer;
-    match account.signer(&issuer, strict) {
-        None => Err((
-            Reason::SignerUnknown,
-            format!("`{issuer}` is no key that signs users of this account"),
-        )),
-        Some(Signer::Identity | Signer::Plain) => Ok(user.nats.template.clone()),
-        Some(Signer::Scoped(_)) if !user.nats.template.is_empty() => {
-            let why = format!(
-                "scope of `{issuer}`: its users must carry no permissions, limits or conditions"
-            );
-            Err((Reason::ScopedUserHasPermissions, why))
-        }
-        Some(Signer::Scoped(scope)) => {
-            template::expand(&scope.template, user, account).map_err(|error| {
-                (
-                    Reason::TemplateInvalid,
-                    format!("scope `{}` of `{issuer}`: {error}", scope.role),
-                )
-            })
-        }
-    }
-}
-
 /// Explains whether an account's import holds, and which export decides.
 pub fn explain_import(
     importer: &AccountSharing,
@@ -329,153 +264,6 @@ fn explain_access(
     }
 }
 
-fn connect(
-    user: &UserClaims,
-    account: &AccountClaims,
-    at: &Circumstances<'_>,
-    trace: &mut Trace,
-) -> Result<(), (Reason, String)> {
-    let mut check = |what: &str, reason: Reason, outcome: Result<String, String>| match outcome {
-        Ok(why) => {
-            trace.pass(what, why);
-            Ok(())
-        }
-        Err(why) => {
-            trace.step(what, Verdict::Refuse, why.clone());
-            Err((reason, why))
-        }
-    };
-    let text = |error: crate::claims::InvalidClaims| error.to_string();
-    let content = user.validate_content().require_valid().map_err(text);
-    check(
-        "user claims",
-        Reason::ClaimsInvalid,
-        content.map(|()| "well formed".to_owned()),
-    )?;
-    let reason = if user.is_expired(at.now) {
-        Reason::Expired
-    } else {
-        Reason::NotYetValid
-    };
-    let valid = user.validate(at.now).require_valid().map_err(text);
-    check(
-        "user times",
-        reason,
-        valid.map(|()| "within the claims' time".to_owned()),
-    )?;
-    let names = user
-        .nats
-        .issuer_account
-        .map_or(user.issuer, |key| key.public());
-    let same = if names == account.subject {
-        Ok(format!("the user is of `{names}`"))
-    } else {
-        Err(format!("the user is of `{names}`"))
-    };
-    check("account", Reason::AccountUnknown, same)?;
-    let template = match effective_template(user, account, at.strict) {
-        Ok(template) => {
-            check(
-                "signer",
-                Reason::SignerUnknown,
-                Ok(signer_note(user, account, at.strict)),
-            )?;
-            template
-        }
-        Err((reason, why)) => return check("signer", reason, Err(why)),
-    };
-    let reason = if account.is_expired(at.now) {
-        Reason::AccountExpired
-    } else {
-        Reason::ClaimsInvalid
-    };
-    let valid = account.validate(at.now).require_valid().map_err(text);
-    check(
-        "account claims",
-        reason,
-        valid.map(|()| "valid now".to_owned()),
-    )?;
-    let bearer = match (template.bearer_token, account.nats.limits.disallow_bearer) {
-        (true, true) => Err("the account refuses bearer users".to_owned()),
-        (true, false) => Ok("the JWT alone suffices".to_owned()),
-        (false, _) => Ok("the nonce must be signed with the user's key".to_owned()),
-    };
-    check("possession", Reason::BearerNotAllowed, bearer)?;
-    if let Some(kind) = at.connection_type {
-        let allowed = &template.allowed_connection_types;
-        let fits = allowed.is_empty() || allowed.iter().any(|name| name.eq_ignore_ascii_case(kind));
-        let shown = if allowed.is_empty() {
-            "any".to_owned()
-        } else {
-            allowed.join(", ")
-        };
-        let why = format!("`{kind}`; allowed: {shown}");
-        check(
-            "connection type",
-            Reason::ConnectionTypeNotAllowed,
-            if fits { Ok(why) } else { Err(why) },
-        )?;
-    }
-    let revoked = if account.revokes(user) {
-        Err(format!(
-            "the account revoked users of this key issued at {} or before",
-            user.issued_at
-        ))
-    } else {
-        Ok("not revoked".to_owned())
-    };
-    check("revocations", Reason::Revoked, revoked)?;
-    if let Some(peer) = at.peer {
-        check(
-            "address",
-            Reason::AddressNotAllowed,
-            address(&template, peer),
-        )?;
-    }
-    check("time of day", Reason::TimeNotAllowed, hours(&template, at))?;
-    let permissions = Permissions::compile(&template.permissions);
-    let compiled = permissions
-        .map(|_| "readable".to_owned())
-        .map_err(|error| error.to_string());
-    check("permissions", Reason::ClaimsInvalid, compiled)
-}
-
-fn signer_note(user: &UserClaims, account: &AccountClaims, strict: bool) -> String {
-    match account.signer(&user.issuer, strict) {
-        Some(Signer::Scoped(scope)) => format!(
-            "scope `{}` of signing key `{}` gives the permissions",
-            scope.role, user.issuer
-        ),
-        Some(Signer::Plain) => format!("signing key `{}`", user.issuer),
-        Some(Signer::Identity) => "the account's own key".to_owned(),
-        None => String::new(),
-    }
-}
-
-fn address(template: &UserTemplate, peer: IpAddr) -> Result<String, String> {
-    if template.src.is_empty() {
-        return Ok("any address".to_owned());
-    }
-    let inside = |text: &&String| Network::parse(text).is_ok_and(|network| network.contains(peer));
-    match template.src.iter().find(inside) {
-        Some(network) => Ok(format!("`{peer}` is in `{network}`")),
-        None => Err(format!(
-            "`{peer}` is in none of the networks {}",
-            template.src.join(", ")
-        )),
-    }
-}
-
-fn hours(template: &UserTemplate, at: &Circumstances<'_>) -> Result<String, String> {
-    let hours =
-        Hours::new(&template.times, &template.times_location).map_err(|error| error.to_string())?;
-    match hours.presence(at.now, at.here) {
-        Presence::Always => Ok("any time".to_owned()),
-        Presence::Never => Err("now is outside of the user's hours".to_owned()),
-        Presence::Until(end) => Ok(format!("until {end} (unix seconds)")),
-    }
-}
-
 /// The subjects that a published one may become, told to the trace.
 fn outcomes(mappings: &Mappings, subject: &[u8], trace: &mut Trace) -> Vec<Vec<u8>> {
     let Some(source) = mappings.source_of(subject) else {
@@ -558,5 +346,4 @@ impl Trace {
 }
 
 #[cfg(test)]
-#[path = "explain_tests.rs"]
 mod tests;

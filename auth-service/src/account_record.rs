@@ -8,6 +8,7 @@ use cordon_accounts::key::{AccountKey, PublicKey};
 use cordon_accounts::limits::ConnectionLimits;
 use cordon_accounts::name::AccountName;
 use cordon_accounts::permissions::{Permissions, PermissionsError};
+use cordon_accounts::sharing::AccountSharing;
 use cordon_accounts::subject::Mappings;
 use sha2::{Digest as _, Sha256};
 
@@ -23,6 +24,8 @@ pub struct AccountRecord {
     pub key: AccountKey,
     /// The claims, with the token they came in.
     pub claims: Verified<Account>,
+    /// Exports, imports and the keys that may sign activations.
+    pub sharing: Arc<AccountSharing>,
     /// Compiled subject mappings.
     pub mappings: Arc<Mappings>,
     /// For users that carry no permissions of their own.
@@ -31,7 +34,7 @@ pub struct AccountRecord {
     pub limits: ConnectionLimits,
     /// Whether the identity key may not sign users (`auth.md` 2.11).
     pub strict: bool,
-    /// Mappings that could not be compiled and are left out, as prose for the log.
+    /// Mappings and exports that could not be compiled and are left out, as prose for the log.
     pub warnings: Vec<String>,
     /// By scoped signing key.
     scopes: HashMap<PublicKey, ScopeDigest>,
@@ -58,6 +61,13 @@ impl AccountRecord {
     ) -> Result<Self, PermissionsError> {
         let default_permissions = Permissions::compile(&claims.nats.default_permissions)?;
         let (mappings, problems) = Mappings::compile(&claims.nats.mappings, cluster);
+        let sharing = AccountSharing::from_claims(&claims, strict);
+        let unread = sharing.problems.iter().map(ToString::to_string);
+        let warnings = problems
+            .iter()
+            .map(ToString::to_string)
+            .chain(unread)
+            .collect();
         Ok(Self {
             name: AccountName::from(key),
             key,
@@ -65,7 +75,8 @@ impl AccountRecord {
             default_permissions: Arc::new(default_permissions),
             limits: claims.nats.limits.connection(),
             strict,
-            warnings: problems.iter().map(ToString::to_string).collect(),
+            warnings,
+            sharing: Arc::new(sharing),
             scopes: scopes_of(&claims),
             claims,
         })

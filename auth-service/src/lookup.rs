@@ -175,3 +175,156 @@ impl AccountLookup for CachedAccounts {
         Box::pin(self.find(*key, now))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::resolver::{
+        MemoryResolver, PackLine, ResolverError, StoreHash, StoreOutcome, StorePolicy,
+    };
+    use crate::testing::{House, NOW, account_key};
+
+    /// A memory resolver that counts look-ups and can be taken away.
+    #[derive(Debug, Default)]
+    struct Counted {
+        inner: MemoryResolver,
+        lookups: AtomicUsize,
+        down: std::sync::atomic::AtomicBool,
+    }
+
+    impl Resolver for Counted {
+        fn lookup(&self, key: &AccountKey) -> Result<Option<String>, ResolverError> {
+            self.lookups.fetch_add(1, Ordering::SeqCst);
+            if self.down.load(Ordering::SeqCst) {
+                return Err(ResolverError::Full);
+            }
+            self.inner.lookup(key)
+        }
+        fn store(
+            &self,
+            record: &AccountRecord,
+            policy: StorePolicy,
+            now: i64,
+        ) -> Result<StoreOutcome, ResolverError> {
+            self.inner.store(record, policy, now)
+        }
+        fn remove(&self, key: &AccountKey) -> Result<bool, ResolverError> {
+            self.inner.remove(key)
+        }
+        fn list(&self, now: i64) -> Vec<AccountKey> {
+            self.inner.list(now)
+        }
+        fn hash(&self, now: i64) -> StoreHash {
+            self.inner.hash(now)
+        }
+        fn pack(
+            &self,
+            asker: Option<StoreHash>,
+            now: i64,
+            visit: &mut dyn FnMut(PackLine),
+        ) -> Result<(), ResolverError> {
+            self.inner.pack(asker, now, visit)
+        }
+        fn sweep(&self, now: i64) -> Result<Vec<AccountKey>, ResolverError> {
+            self.inner.sweep(now)
+        }
+        fn is_durable(&self) -> bool {
+            false
+        }
+        fn allows_delete(&self) -> bool {
+            false
+        }
+    }
+
+    fn accounts(house: &House) -> (Arc<Counted>, CachedAccounts) {
+        let resolver = Arc::new(Counted::default());
+        let accounts = CachedAccounts::new(
+            Arc::new(house.trust()),
+            Arc::clone(&resolver) as Arc<dyn Resolver>,
+        );
+        (resolver, accounts)
+    }
+
+    #[tokio::test]
+    async fn an_account_is_fetched_once_and_shared() {
+        let house = House::new();
+        let (resolver, accounts) = accounts(&house);
+        let key = account_key(&house.account);
+        let error = accounts.account(&key, NOW).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::AccountUnknown);
+        resolver
+            .store(&house.record(), StorePolicy::Push, NOW)
+            .unwrap();
+        let (one, other) = tokio::join!(accounts.account(&key, NOW), accounts.account(&key, NOW));
+        assert!(
+            Arc::ptr_eq(&one.unwrap(), &other.unwrap()),
+            "concurrent fetches converge"
+        );
+        let before = resolver.lookups.load(Ordering::SeqCst);
+        accounts.account(&key, NOW + 100).await.unwrap();
+        assert_eq!(resolver.lookups.load(Ordering::SeqCst), before);
+        assert_eq!(accounts.all_loaded().len(), 1);
+        assert!(accounts.forget(&key).is_some());
+        assert!(accounts.loaded(&key).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_resolver_that_is_down_does_not_take_loaded_accounts_away() {
+        let mut house = House::new();
+        house.account_claims.expires = NOW + 10;
+        let (resolver, accounts) = accounts(&house);
+        let key = account_key(&house.account);
+        resolver
+            .store(&house.record(), StorePolicy::Push, NOW)
+            .unwrap();
+        accounts.account(&key, NOW).await.unwrap();
+        resolver.down.store(true, Ordering::SeqCst);
+        accounts.account(&key, NOW + 5).await.expect("loaded");
+        let expired = accounts
+            .account(&key, NOW + 11)
+            .await
+            .expect("says that it is expired");
+        assert!(expired.is_expired(NOW + 11));
+        accounts.forget(&key);
+        let error = accounts.account(&key, NOW + 5).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::AccountUnavailable);
+    }
+
+    #[tokio::test]
+    async fn an_expired_account_is_asked_for_once_a_second_at_most() {
+        let mut house = House::new();
+        house.account_claims.expires = NOW - 10;
+        let (resolver, accounts) = accounts(&house);
+        let key = account_key(&house.account);
+        resolver
+            .store(&house.record(), StorePolicy::Push, NOW)
+            .unwrap();
+        for _ in 0..50 {
+            assert!(accounts.account(&key, NOW).await.unwrap().is_expired(NOW));
+        }
+        assert_eq!(resolver.lookups.load(Ordering::SeqCst), 1);
+        accounts.account(&key, NOW + 2).await.unwrap();
+        assert_eq!(resolver.lookups.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn an_older_record_never_replaces_a_newer_one() {
+        let house = House::new();
+        let (_, accounts) = accounts(&house);
+        let record = |at| {
+            house
+                .trust()
+                .admit_account(&house.account_token_at(at), None, NOW)
+                .unwrap()
+        };
+        let (old, new) = (record(NOW - 20), record(NOW - 10));
+        accounts.put(Arc::clone(&new), NOW);
+        assert!(Arc::ptr_eq(&accounts.put(old, NOW), &new));
+        assert!(
+            Arc::ptr_eq(&accounts.put(record(NOW - 10), NOW), &new),
+            "the same token keeps its record"
+        );
+    }
+}

@@ -405,4 +405,29 @@ mod tests {
             );
         }
     }
+
+    proptest::proptest! {
+        /// Names built of the same parts match in any order; with one part changed they never do.
+        #[test]
+        fn matching_in_any_order_is_multiset_equality(
+            parts in proptest::collection::vec(("[A-Z]{1,2}", "[a-c]{1,2}"), 1..6),
+            turn in 0usize..6,
+        ) {
+            let types = ["CN", "OU", "O", "DC"];
+            let text = |parts: &[(String, String)]| {
+                let parts = parts.iter().map(|(kind, value)| format!("{}={value}", types[kind.len() % types.len()]));
+                parts.collect::<Vec<_>>().join(",")
+            };
+            let mut turned = parts.clone();
+            turned.rotate_left(turn % parts.len());
+            proptest::prop_assert!(name(&text(&parts)).matches_in_any_order(&name(&text(&turned))));
+            turned[0].1.push('x');
+            proptest::prop_assert!(!name(&text(&parts)).matches_in_any_order(&name(&text(&turned))));
+        }
+
+        #[test]
+        fn arbitrary_text_never_panics(text in ".{0,60}") {
+            let _ = text.parse::<DistinguishedName>();
+        }
+    }
 }

@@ -21,9 +21,11 @@ use crate::subject::{Pattern, matching};
 /// Most accounts that a message may pass through.
 pub(super) const DEPTH_MAX: usize = 1024;
 /// Most sets of subjects that are followed for the imports of one account.
-const STATES_MAX: usize = 131_072;
-/// Most comparisons of a set with an import that are made for the imports of one account.
-const COMPARISONS_MAX: usize = 8_000_000;
+const STATES_MAX: usize = 32_768;
+/// Most comparisons between sets of subjects; it bounds a hostile account's cost to a fraction of a second.
+const COMPARISONS_MAX: usize = 2_000_000;
+/// Most looks at an import, which mostly end at its first token: 4096 imports from an account with as many, twice.
+const LOOKS_MAX: usize = 32 * 1024 * 1024;
 
 /// Why an import may not stand.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +45,7 @@ pub(super) struct Walk<'a> {
     now: i64,
     states: usize,
     comparisons: usize,
+    looks: usize,
 }
 
 /// An account on the way: the importer itself is not looked up, since its own new claims count.
@@ -83,6 +86,7 @@ impl<'a> Walk<'a> {
             now,
             states: 0,
             comparisons: 0,
+            looks: 0,
         }
     }
 
@@ -101,6 +105,15 @@ impl<'a> Walk<'a> {
         let Some(import) = self.importer.imports.get(index) else {
             return Ok(());
         };
+        // Nothing can come back into an account that offers nothing.
+        if !self
+            .importer
+            .exports
+            .iter()
+            .any(|export| export.kind == kind)
+        {
+            return Ok(());
+        }
         let (Ok(naming), Some(exporter)) = (import.naming(), self.account(&import.exporter)) else {
             return Ok(());
         };
@@ -153,13 +166,13 @@ impl<'a> Walk<'a> {
         kind: ExportKind,
     ) -> Result<Vec<(usize, State<'a>)>, CycleError> {
         let account = &state.account;
-        self.comparisons += account.imports.len();
-        if self.comparisons > COMPARISONS_MAX {
+        self.looks += account.imports.len();
+        if self.looks > LOOKS_MAX || self.comparisons > COMPARISONS_MAX {
             return Err(CycleError::TooWide);
         }
         let mut steps = Vec::new();
         for (index, import) in account.imports.iter().enumerate() {
-            let Ok(naming) = import.naming() else {
+            let Some(naming) = import.naming().ok().filter(|_| import.kind == kind) else {
                 continue;
             };
             let Some(common) =
@@ -167,9 +180,6 @@ impl<'a> Walk<'a> {
             else {
                 continue;
             };
-            if import.kind != kind {
-                continue;
-            }
             let Some(exporter) = self.account(&import.exporter) else {
                 continue;
             };

@@ -178,68 +178,14 @@ impl AccountLookup for CachedAccounts {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::Ordering;
 
     use super::*;
-    use crate::resolver::{
-        MemoryResolver, PackLine, ResolverError, StoreHash, StoreOutcome, StorePolicy,
-    };
-    use crate::testing::{House, NOW, account_key};
+    use crate::resolver::StorePolicy;
+    use crate::testing::{FakeResolver, House, NOW, account_key};
 
-    /// A memory resolver that counts look-ups and can be taken away.
-    #[derive(Debug, Default)]
-    struct Counted {
-        inner: MemoryResolver,
-        lookups: AtomicUsize,
-        down: std::sync::atomic::AtomicBool,
-    }
-
-    impl Resolver for Counted {
-        fn lookup(&self, key: &AccountKey) -> Result<Option<String>, ResolverError> {
-            self.lookups.fetch_add(1, Ordering::SeqCst);
-            if self.down.load(Ordering::SeqCst) {
-                return Err(ResolverError::Full);
-            }
-            self.inner.lookup(key)
-        }
-        fn store(
-            &self,
-            record: &AccountRecord,
-            policy: StorePolicy,
-            now: i64,
-        ) -> Result<StoreOutcome, ResolverError> {
-            self.inner.store(record, policy, now)
-        }
-        fn remove(&self, key: &AccountKey) -> Result<bool, ResolverError> {
-            self.inner.remove(key)
-        }
-        fn list(&self, now: i64) -> Vec<AccountKey> {
-            self.inner.list(now)
-        }
-        fn hash(&self, now: i64) -> StoreHash {
-            self.inner.hash(now)
-        }
-        fn pack(
-            &self,
-            asker: Option<StoreHash>,
-            now: i64,
-            visit: &mut dyn FnMut(PackLine),
-        ) -> Result<(), ResolverError> {
-            self.inner.pack(asker, now, visit)
-        }
-        fn sweep(&self, now: i64) -> Result<Vec<AccountKey>, ResolverError> {
-            self.inner.sweep(now)
-        }
-        fn is_durable(&self) -> bool {
-            false
-        }
-        fn allows_delete(&self) -> bool {
-            false
-        }
-    }
-
-    fn accounts(house: &House) -> (Arc<Counted>, CachedAccounts) {
-        let resolver = Arc::new(Counted::default());
+    fn accounts(house: &House) -> (Arc<FakeResolver>, CachedAccounts) {
+        let resolver = Arc::new(FakeResolver::default());
         let accounts = CachedAccounts::new(
             Arc::new(house.trust()),
             Arc::clone(&resolver) as Arc<dyn Resolver>,

@@ -49,16 +49,19 @@ pub struct ConnectCredentials {
 }
 
 impl ConnectCredentials {
-    /// Whether no credential at all was sent. Empty text counts as not sent.
-    pub fn is_empty(&self) -> bool {
+    /// Whether nothing was sent that configured mode looks at; empty text counts as not sent.
+    ///
+    /// A user JWT means nothing there and is passed over, as is an nkey unless nkey users are configured:
+    /// such a client is one that the `no_auth_user` stands in for.
+    pub(crate) fn names_nobody(&self, nkeys_count: bool) -> bool {
         use secrecy::ExposeSecret as _;
         let secret = |field: &Option<SecretString>| {
             field
                 .as_ref()
-                .is_some_and(|s| !s.expose_secret().is_empty())
+                .is_some_and(|secret| !secret.expose_secret().is_empty())
         };
-        present(self.jwt.as_deref()).is_none()
-            && present(self.nkey.as_deref()).is_none()
+        let nkey = nkeys_count && present(self.nkey.as_deref()).is_some();
+        !nkey
             && present(self.user.as_deref()).is_none()
             && !secret(&self.pass)
             && !secret(&self.auth_token)
@@ -183,15 +186,18 @@ mod tests {
     }
 
     #[test]
-    fn empty_fields_are_no_credentials() {
+    fn empty_fields_and_what_is_not_looked_at_name_nobody() {
         let mut connect = ConnectCredentials {
             user: Some(String::new()),
             pass: Some(SecretString::from("")),
-            ..Default::default()
+            jwt: Some("ey".to_owned()),
+            nkey: Some("U".to_owned()),
+            ..ConnectCredentials::default()
         };
-        assert!(connect.is_empty());
+        assert!(connect.names_nobody(false));
+        assert!(!connect.names_nobody(true));
         connect.pass = Some(SecretString::from("x"));
-        assert!(!connect.is_empty());
+        assert!(!connect.names_nobody(false));
     }
 
     #[test]

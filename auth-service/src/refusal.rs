@@ -112,12 +112,25 @@ impl Refusal {
         self.close.unwrap_or(ClosePolicy::AUTHORIZATION_VIOLATION)
     }
 
-    /// Whether this failure should count against the peer's address: guesses do, what is our own state
-    /// (an unreachable resolver) or already throttled does not.
+    /// Whether this failure should count against the peer's address: guesses and noise do.
+    ///
+    /// Well-signed credentials that are expired, revoked or out of place do not: a fleet of clients behind
+    /// one address whose users expired must not lock its neighbours out. Nor does what is our own state.
     pub fn counts_as_failure(&self) -> bool {
-        !matches!(
+        matches!(
             self.reason,
-            Reason::Throttled | Reason::AccountUnavailable | Reason::InternalError
+            Reason::AccountUnknown
+                | Reason::AccountUntrusted
+                | Reason::CertificateUnmapped
+                | Reason::ForgedSignature
+                | Reason::MalformedCredentials
+                | Reason::MissingCredentials
+                | Reason::ObsoleteAccountField
+                | Reason::SignerUnknown
+                | Reason::UnknownUser
+                | Reason::WrongNonceSignature
+                | Reason::WrongPassword
+                | Reason::WrongToken
         )
     }
 }
@@ -144,12 +157,19 @@ mod tests {
     }
 
     #[test]
-    fn our_own_troubles_do_not_count_against_the_peer() {
-        assert!(Refusal::new(Reason::WrongPassword, "").counts_as_failure());
+    fn guesses_count_against_the_peer_and_our_own_troubles_do_not() {
+        for reason in [
+            Reason::WrongPassword,
+            Reason::WrongNonceSignature,
+            Reason::MalformedCredentials,
+        ] {
+            assert!(Refusal::new(reason, "").counts_as_failure());
+        }
         for reason in [
             Reason::Throttled,
             Reason::AccountUnavailable,
-            Reason::InternalError,
+            Reason::Expired,
+            Reason::Revoked,
         ] {
             assert!(!Refusal::new(reason, "").counts_as_failure());
         }

@@ -1,7 +1,7 @@
 //! Operators, accounts and users with their seeds, for tests.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use cordon_accounts::claims::{
     self, AccountClaims, Operator, OperatorClaims, Scope, SigningKey, User, UserClaims, Verified,
@@ -16,7 +16,9 @@ use crate::lookup::CachedAccounts;
 use crate::principal::Principal;
 use crate::proof::{ConnectCredentials, ConnectionType, Proof};
 use crate::refusal::Refusal;
-use crate::resolver::{MemoryResolver, Resolver, StorePolicy};
+use crate::resolver::{
+    MemoryResolver, PackLine, Resolver, ResolverError, StoreHash, StoreOutcome, StorePolicy,
+};
 use crate::trust::Trust;
 
 /// The moment at which tests begin: 2023-11-14 22:13:20 UTC.
@@ -207,4 +209,69 @@ pub(crate) async fn authenticate(
     connect: &ConnectCredentials,
 ) -> Result<Principal, Refusal> {
     authenticator.authenticate(proof(connect), NOW).await
+}
+
+/// A memory resolver that counts look-ups, can be taken away, and can lie.
+#[derive(Debug, Default)]
+pub(crate) struct FakeResolver {
+    pub(crate) inner: MemoryResolver,
+    pub(crate) lookups: AtomicUsize,
+    pub(crate) down: AtomicBool,
+    /// Answered for every key, whatever is stored.
+    pub(crate) instead: Option<String>,
+}
+
+impl Resolver for FakeResolver {
+    fn lookup(&self, key: &AccountKey) -> Result<Option<String>, ResolverError> {
+        self.lookups.fetch_add(1, Ordering::SeqCst);
+        if self.down.load(Ordering::SeqCst) {
+            return Err(ResolverError::Full);
+        }
+        if self.instead.is_some() {
+            return Ok(self.instead.clone());
+        }
+        self.inner.lookup(key)
+    }
+
+    fn store(
+        &self,
+        record: &AccountRecord,
+        policy: StorePolicy,
+        now: i64,
+    ) -> Result<StoreOutcome, ResolverError> {
+        self.inner.store(record, policy, now)
+    }
+
+    fn remove(&self, key: &AccountKey) -> Result<bool, ResolverError> {
+        self.inner.remove(key)
+    }
+
+    fn list(&self, now: i64) -> Vec<AccountKey> {
+        self.inner.list(now)
+    }
+
+    fn hash(&self, now: i64) -> StoreHash {
+        self.inner.hash(now)
+    }
+
+    fn pack(
+        &self,
+        asker: Option<StoreHash>,
+        now: i64,
+        visit: &mut dyn FnMut(PackLine),
+    ) -> Result<(), ResolverError> {
+        self.inner.pack(asker, now, visit)
+    }
+
+    fn sweep(&self, now: i64) -> Result<Vec<AccountKey>, ResolverError> {
+        self.inner.sweep(now)
+    }
+
+    fn is_durable(&self) -> bool {
+        false
+    }
+
+    fn allows_delete(&self) -> bool {
+        false
+    }
 }

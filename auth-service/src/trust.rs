@@ -33,11 +33,24 @@ struct TrustedKey {
 }
 
 /// Why operators cannot be trusted together.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// No operator at all.
     #[error("no operator is configured: name at least one operator JWT")]
     Empty,
+    /// A token that is no operator JWT.
+    #[error("an operator JWT cannot be read: {0}")]
+    Malformed(#[from] ClaimsError),
+    /// An operator wants a newer server.
+    #[error("the operator `{operator}` asks for server version {wanted}, and this is {ours}")]
+    Version {
+        /// The operator's name.
+        operator: String,
+        /// `assert_server_version` of the operator.
+        wanted: String,
+        /// The version asked about.
+        ours: String,
+    },
     /// Two operators name different system accounts.
     #[error(
         "the operators name different system accounts, `{first}` and `{second}`: configure one"
@@ -151,6 +164,19 @@ impl Trust {
         })
     }
 
+    /// Trusts the operators of these JWTs; see [`Trust::new`].
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError`].
+    pub fn from_tokens<S: AsRef<str>>(tokens: &[S]) -> Result<Self, TrustError> {
+        let operators: Result<Vec<_>, ClaimsError> = tokens
+            .iter()
+            .map(|token| claims::decode(token.as_ref().trim()))
+            .collect();
+        Self::new(operators?)
+    }
+
     /// Trusts bare operator keys (`trusted_keys`): none of them strict.
     ///
     /// # Errors
@@ -184,6 +210,26 @@ impl Trust {
     pub fn with_system_account(mut self, account: Option<AccountKey>) -> Self {
         self.system_account = account.or(self.system_account);
         self
+    }
+
+    /// Checks that a broker which calls itself version `ours` (`x.y.z`) is as new as every operator asks.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError::Version`], which should stop the start of the broker.
+    pub fn require_version(&self, ours: &str) -> Result<(), TrustError> {
+        for operator in &self.operators {
+            let wanted = &operator.nats.assert_server_version;
+            if !wanted.is_empty() && version_of(wanted) > version_of(ours) {
+                let (operator, wanted) = (operator.name.clone(), wanted.clone());
+                return Err(TrustError::Version {
+                    operator,
+                    wanted,
+                    ours: ours.to_owned(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The operators.
@@ -269,5 +315,133 @@ impl Trust {
             }
             Some(trusted) => Ok(trusted.strict),
         }
+    }
+}
+
+/// The three numbers of a version, whatever stands before or behind them; `None` sorts before all.
+fn version_of(text: &str) -> Option<(u64, u64, u64)> {
+    let core = text.trim_start_matches('v');
+    let core = core.split(['-', '+']).next()?;
+    let mut numbers = core.split('.').map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??, numbers.next()??))
+}
+
+#[cfg(test)]
+mod tests {
+    use cordon_accounts::key::Role;
+
+    use super::*;
+    use crate::testing::{House, NOW, account_key, seed};
+
+    fn operator_token(house: &House) -> String {
+        house
+            .operator_claims
+            .encode(&house.operator, NOW - 1000)
+            .unwrap()
+    }
+
+    #[test]
+    fn an_expired_operator_is_still_trusted() {
+        let mut house = House::new();
+        house.operator_claims.expires = NOW - 500;
+        let trust = Trust::from_tokens(&[operator_token(&house)]).unwrap();
+        assert!(
+            trust
+                .verify_account(&house.account_token(), None, NOW)
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn operators_that_cannot_be_trusted_together_are_refused() {
+        let (mut one, mut other) = (House::new(), House::new());
+        one.operator_claims.nats.system_account = Some(account_key(&seed(Role::Account)));
+        let tokens = [operator_token(&one), operator_token(&other)];
+        assert_eq!(
+            Trust::from_tokens(&tokens).unwrap().system_account(),
+            one.operator_claims.nats.system_account
+        );
+        other.operator_claims.nats.system_account = Some(account_key(&seed(Role::Account)));
+        let tokens = [operator_token(&one), operator_token(&other)];
+        assert!(matches!(
+            Trust::from_tokens(&tokens),
+            Err(TrustError::SystemAccounts { .. })
+        ));
+        assert!(matches!(
+            Trust::from_tokens::<&str>(&[]),
+            Err(TrustError::Empty)
+        ));
+        assert!(matches!(Trust::from_keys(&[]), Err(TrustError::Empty)));
+        assert!(matches!(
+            Trust::from_tokens(&["x"]),
+            Err(TrustError::Malformed(_))
+        ));
+        assert!(matches!(
+            Trust::from_tokens(&[one.account_token()]),
+            Err(TrustError::Malformed(_))
+        ));
+    }
+
+    #[test]
+    fn an_operator_may_ask_for_a_newer_server() {
+        let mut house = House::new();
+        house.operator_claims.nats.assert_server_version = "2.15.0".to_owned();
+        let trust = Trust::from_tokens(&[operator_token(&house)]).unwrap();
+        for (ours, new_enough) in [
+            ("2.15.0", true),
+            ("v2.15.1-dev", true),
+            ("3.0.0", true),
+            ("2.9.10", false),
+            ("2.14.99", false),
+            ("dev", false),
+        ] {
+            assert_eq!(trust.require_version(ours).is_ok(), new_enough, "{ours}");
+        }
+        assert!(House::new().trust().require_version("0.0.1").is_ok());
+    }
+
+    #[test]
+    fn bare_keys_are_trusted_as_they_are() {
+        let house = House::new();
+        let key = OperatorKey::try_from(house.operator.public()).unwrap();
+        let trust = Trust::from_keys(&[key]).unwrap();
+        let by_identity = house.account_claims.encode(&house.operator, NOW).unwrap();
+        assert!(trust.verify_account(&by_identity, None, NOW).is_ok());
+        let error = trust
+            .verify_account(&house.account_token(), None, NOW)
+            .unwrap_err();
+        assert_eq!(error.reason(), Reason::AccountUntrusted);
+    }
+
+    #[test]
+    fn the_issuer_is_asked_about_before_the_content() {
+        let mut house = House::new();
+        house.account_claims.expires = NOW - 1;
+        house.account_claims.nats.limits.imports = cordon_accounts::limits::Limit(-7);
+        let foreign = house
+            .account_claims
+            .encode(&seed(Role::Operator), NOW)
+            .unwrap();
+        let error = house
+            .trust()
+            .verify_account(&foreign, None, NOW)
+            .unwrap_err();
+        assert!(matches!(error, AccountError::Untrusted { .. }), "{error}");
+        let error = house
+            .trust()
+            .verify_account(&house.account_token(), None, NOW)
+            .unwrap_err();
+        assert!(matches!(error, AccountError::Invalid(_)), "{error}");
+    }
+
+    #[test]
+    fn an_early_account_is_not_in_force_yet() {
+        let mut house = House::new();
+        house.account_claims.not_before = NOW + 5;
+        let error = house
+            .trust()
+            .verify_account(&house.account_token(), None, NOW)
+            .unwrap_err();
+        assert_eq!(error.reason(), Reason::NotYetValid);
     }
 }

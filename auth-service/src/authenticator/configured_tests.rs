@@ -173,7 +173,7 @@ async fn tokens_work_plain_and_hashed() {
             authenticator(ConfiguredUsers::builder().token(SecretString::from(stored)));
         let with = |token: &str| ConnectCredentials {
             auth_token: Some(SecretString::from(token)),
-            ..Default::default()
+            ..ConnectCredentials::default()
         };
         assert_eq!(
             outcome(&authenticator, &with("t0ken")).await.as_deref(),
@@ -274,10 +274,23 @@ async fn the_no_auth_user_stands_in_for_nothing_only() {
     );
     let only_password = ConnectCredentials {
         pass: Some(SecretString::from("x")),
-        ..Default::default()
+        ..ConnectCredentials::default()
     };
     assert_eq!(
         outcome(&authenticator, &only_password).await,
+        Err(Reason::MissingCredentials)
+    );
+}
+
+#[tokio::test]
+async fn a_user_jwt_means_nothing_in_configured_mode() {
+    let house = House::new();
+    let with_creds = house.user(&house.account, |_| {}).connect();
+    let users = || ConfiguredUsers::builder().user(password_user("guest", "pw"));
+    let open = authenticator(users().no_auth_user("guest"));
+    assert_eq!(outcome(&open, &with_creds).await.as_deref(), Ok("guest"));
+    assert_eq!(
+        outcome(&authenticator(users()), &with_creds).await,
         Err(Reason::MissingCredentials)
     );
 }
@@ -491,7 +504,7 @@ async fn a_certificate_user_cannot_log_in_by_name() {
         named("CN=worker", "x"),
         ConnectCredentials {
             user: Some("CN=worker".into()),
-            ..Default::default()
+            ..ConnectCredentials::default()
         },
     ] {
         assert_eq!(
@@ -591,7 +604,7 @@ async fn in_operator_mode_a_certificate_stands_for_a_user_jwt_with_all_its_check
     let with_map = |house: &House| {
         house.authenticator_with(|mode| {
             mode.certificate_users
-                .insert("spiffe://example.org/app", &user.jwt)
+                .insert("spiffe://example.org/app", &user.jwt);
         })
     };
     let principal = with_map(&house).authenticate(mapped, NOW).await.unwrap();
@@ -610,7 +623,7 @@ async fn in_operator_mode_a_certificate_stands_for_a_user_jwt_with_all_its_check
     assert_eq!(refusal.reason, Reason::MissingCredentials);
     let own_jwt = ConnectCredentials {
         jwt: Some(user.jwt.clone()),
-        ..Default::default()
+        ..ConnectCredentials::default()
     };
     let presented = Proof {
         connect: &own_jwt,

@@ -165,7 +165,7 @@ impl Authenticator {
             match &outcome {
                 Ok(_) => self.throttle.succeeded(ip, self.clock.nanos()),
                 Err(refusal) if refusal.counts_as_failure() => {
-                    self.throttle.failed(ip, self.clock.nanos())
+                    self.throttle.failed(ip, self.clock.nanos());
                 }
                 Err(_) => {}
             }
@@ -210,7 +210,8 @@ impl Authenticator {
         }
         let connect = attempt.proof.connect;
         let maps_certificates = attempt.proof.map_certificates;
-        if connect.is_empty() && !(maps_certificates && users.has_users()) {
+        let nothing = connect.names_nobody(users.has_nkeys());
+        if nothing && !(maps_certificates && users.has_users()) {
             return stand_in(users, attempt);
         }
         if users.has_nkeys()
@@ -288,6 +289,8 @@ fn current_certificate(
     }
 }
 
+#[cfg(test)]
+mod condition_tests;
 #[cfg(test)]
 mod configured_tests;
 #[cfg(test)]

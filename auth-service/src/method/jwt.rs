@@ -11,7 +11,7 @@ use cordon_accounts::claims::{
 use cordon_accounts::key::{AccountKey, UserKey};
 use cordon_accounts::permissions::{Permissions, template};
 use cordon_accounts::reason::Reason;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Attempt;
 use crate::account_record::{AccountRecord, Signer};
@@ -133,7 +133,7 @@ fn find_token<'a>(mode: &'a OperatorMode, attempt: &Attempt<'a>) -> Result<Prese
         ConnectionType::Mqtt | ConnectionType::MqttWs
     );
     if over_mqtt
-        && let Some(token) = present(connect.pass.as_ref().map(|pass| pass.expose_secret()))
+        && let Some(token) = present(connect.pass.as_ref().map(SecretString::expose_secret))
     {
         return Ok(presented(token, false));
     }

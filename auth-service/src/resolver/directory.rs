@@ -141,7 +141,7 @@ impl DirectoryResolver {
             };
             match victim {
                 Some(victim) if self.options.cache => {
-                    self.drop_file(&victim, DeleteMode::Remove)?
+                    self.drop_file(&victim, DeleteMode::Remove)?;
                 }
                 _ => return Err(ResolverError::Full),
             }

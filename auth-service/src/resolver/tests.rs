@@ -240,7 +240,7 @@ fn a_cache_forgets_after_its_ttl() {
     let house = House::new();
     let options = DirectoryOptions {
         cache: true,
-        ttl: Some(Duration::from_secs(60)),
+        ttl: Some(Duration::from_mins(1)),
         ..DirectoryOptions::default()
     };
     let (_folder, cache) = directory(options);

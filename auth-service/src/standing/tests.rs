@@ -1,7 +1,7 @@
 //! Every row of `auth.md` 7 that concerns one connection: which text, or silence.
 
 use cordon_accounts::claims::revocation::Revoked;
-use cordon_accounts::claims::{Scope, SigningKey};
+use cordon_accounts::claims::{PermissionsClaim, Scope, SigningKey};
 use cordon_accounts::key::{OperatorKey, Role};
 use cordon_accounts::limits::Limit;
 
@@ -33,7 +33,7 @@ async fn changed_limits_apply_and_the_users_own_stay() {
     let mut house = House::new();
     house.account_claims.nats.limits.subs = Limit(5);
     let user = house.user(&house.account, |claims| {
-        claims.nats.template.limits.payload = Limit(100)
+        claims.nats.template.limits.payload = Limit(100);
     });
     let mut principal = connected(&house, &user).await;
     house.account_claims.nats.limits.subs = Limit(-1);
@@ -64,7 +64,7 @@ async fn changed_defaults_reach_those_who_inherit_them() {
     verdict(&house, &inheriting).unwrap().apply(&mut inheriting);
     assert!(inheriting.permissions.may_publish(b"b").is_err());
     assert!(verdict(&house, &own).unwrap().permissions.is_none());
-    house.account_claims.nats.default_permissions = Default::default();
+    house.account_claims.nats.default_permissions = PermissionsClaim::default();
     verdict(&house, &inheriting).unwrap().apply(&mut inheriting);
     assert!(
         inheriting.permissions.may_publish(b"b").is_ok(),
@@ -149,8 +149,7 @@ async fn a_removed_signing_key_closes_its_users_silently() {
 
 #[tokio::test]
 async fn any_change_of_a_scope_closes_its_users_silently() {
-    type Change = fn(&mut Scope);
-    let changes: &[Change] = &[
+    let changes: &[fn(&mut Scope)] = &[
         |scope| scope.role = "other".to_owned(),
         |scope| scope.description = "other".to_owned(),
         |scope| scope.template.limits.subs = Limit(7),

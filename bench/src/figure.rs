@@ -20,6 +20,8 @@ pub(crate) enum Metric {
     PeakRssMib,
     /// Resident memory for each idle connection, KiB.
     ConnectionKib,
+    /// Resident memory for each subscription, bytes.
+    SubscriptionBytes,
     /// CPU time of the server while all connections idle, in percent of one core.
     IdleCpuPercent,
     /// CPU cores the server used.
@@ -39,6 +41,7 @@ impl Metric {
             Self::P999Micros => "Latency p99.9, µs (less is better)",
             Self::PeakRssMib => "Peak resident memory, MiB (less is better)",
             Self::ConnectionKib => "Resident memory per idle connection, KiB (less is better)",
+            Self::SubscriptionBytes => "Resident memory per subscription, bytes (less is better)",
             Self::IdleCpuPercent => "CPU of idle connections, % of a core (less is better)",
             Self::Cores => "Cores the server used",
             Self::GeneratorCores => "Cores the load generator used",
@@ -55,6 +58,7 @@ impl Metric {
             | Self::P999Micros
             | Self::PeakRssMib
             | Self::ConnectionKib
+            | Self::SubscriptionBytes
             | Self::IdleCpuPercent => Some(false),
             Self::Cores | Self::GeneratorCores => None,
         }

@@ -37,11 +37,12 @@ pub(crate) struct Delivery {
     pub(crate) length: usize,
 }
 
-/// Several frames of one shape, rendered once; only the stamps change.
+/// Several frames, rendered once and sent with one write; only the stamps change.
+#[derive(Default)]
 pub(crate) struct Batch {
     bytes: Vec<u8>,
-    frame: usize,
-    payload_at: usize,
+    /// Where each payload begins.
+    payloads: Vec<usize>,
 }
 
 impl Shape {
@@ -66,20 +67,25 @@ impl Shape {
 
     /// As many frames as one write should have, and at most `count_max`.
     pub(crate) fn batch(&self, count_max: usize) -> Batch {
-        let mut frame = if self.as_delivered {
+        let mut batch = Batch::default();
+        while !batch.is_full(count_max) {
+            batch.push(self);
+        }
+        batch
+    }
+
+    /// Appends one frame to `bytes`; where its payload begins.
+    fn render(&self, bytes: &mut Vec<u8>) -> usize {
+        let head = if self.as_delivered {
             self.delivery().head
         } else {
             self.head("PUB", &self.subject)
         };
-        let payload_at = frame.len();
-        frame.resize(payload_at + self.payload, FILLER);
-        frame.extend_from_slice(b"\r\n");
-        let count = (WRITE_BYTES / frame.len()).clamp(1, count_max);
-        Batch {
-            bytes: frame.repeat(count),
-            frame: frame.len(),
-            payload_at,
-        }
+        bytes.extend_from_slice(&head);
+        let payload_at = bytes.len();
+        bytes.resize(payload_at + self.payload, FILLER);
+        bytes.extend_from_slice(b"\r\n");
+        payload_at
     }
 
     /// The line that announces the message, and its headers.
@@ -104,17 +110,30 @@ fn headers() -> String {
 }
 
 impl Batch {
+    /// Adds one message.
+    pub(crate) fn push(&mut self, shape: &Shape) {
+        let payload_at = shape.render(&mut self.bytes);
+        self.payloads.push(payload_at);
+    }
+
+    /// Whether it is worth a write, or has `count_max` messages.
+    pub(crate) fn is_full(&self, count_max: usize) -> bool {
+        let count = self.payloads.len();
+        count >= count_max
+            || (count > 0 && self.bytes.len() + self.bytes.len() / count > WRITE_BYTES)
+    }
+
     /// How many messages it has.
     pub(crate) fn count(&self) -> u64 {
-        (self.bytes.len() / self.frame) as u64
+        self.payloads.len() as u64
     }
 
     /// Stamps all messages, the first as number `first`; the bytes to send and the sum of the stamps.
     pub(crate) fn stamped(&mut self, publisher: usize, first: u64) -> (&[u8], u64) {
         let mut sum = 0u64;
-        for (number, frame) in (first..).zip(self.bytes.chunks_exact_mut(self.frame)) {
+        for (number, payload_at) in (first..).zip(&self.payloads) {
             let stamp = stamp::new(publisher, number);
-            stamp::write(stamp, frame.get_mut(self.payload_at..).unwrap_or_default());
+            stamp::write(stamp, self.bytes.get_mut(*payload_at..).unwrap_or_default());
             sum = sum.wrapping_add(stamp);
         }
         (&self.bytes, sum)

@@ -73,7 +73,7 @@ pub(crate) fn measure(run: &Run<'_>, lanes: &[Lane]) -> Result<Vec<Figure>> {
     for (lane, flow) in pairs() {
         for _ in 0..lane.subscribers {
             let link = run.dialer(lane.tenant).connect(&lane.subscribe_line())?;
-            receivers.push(Receiver::new(link, lane.shape.delivery(), flow));
+            receivers.push(Receiver::new(link, Some(lane.shape.delivery()), flow));
         }
     }
     let mut publishers = Vec::new();
@@ -83,7 +83,8 @@ pub(crate) fn measure(run: &Run<'_>, lanes: &[Lane]) -> Result<Vec<Figure>> {
             publishers.push(Publisher {
                 link,
                 number,
-                shape: &lane.shape,
+                batches: vec![lane.shape.batch(flow.batch_max())],
+                fence: !lane.shape.as_delivered,
                 flow,
             });
         }
@@ -101,8 +102,13 @@ pub(crate) fn measure(run: &Run<'_>, lanes: &[Lane]) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// The threads, the window, and the end in the right order.
-fn drive(
+/// The threads, the window, and the end in the right order. Whether the flows agree is for the caller to
+/// ask then.
+///
+/// # Errors
+///
+/// When a connection fails, a delivery is wrong, or some do not come.
+pub(crate) fn drive(
     run: &Run<'_>,
     flows: &[&Flow],
     receivers: Vec<Receiver<'_>>,

@@ -51,8 +51,8 @@ fn measure(run: &Run<'_>, full: usize) -> Result<Vec<Figure>> {
     let mut links = connect(run, count)?;
     let mut figures = run.since(&mark, links.len() as u64)?;
 
-    // Let what a server does shortly after a connect pass before idleness is measured.
-    thread::sleep(run.pace.warm_up.max(Duration::from_millis(500)));
+    // Let what a server does shortly after a connect (a first PING, say) pass before idleness is measured.
+    thread::sleep((run.pace.warm_up * 6).max(Duration::from_millis(500)));
     let memory = rss_kib(run.server.pid())? - memory_before;
     let idle_from = cpu_seconds(run.server.pid())?;
     thread::sleep(run.pace.window);

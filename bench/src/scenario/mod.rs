@@ -14,6 +14,7 @@ mod publish_only;
 mod queue;
 mod request_reply;
 mod steady;
+mod subscriptions;
 mod tenants;
 
 use anyhow::{Result, bail};
@@ -44,6 +45,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.extend(fan_out::SCENARIOS);
     all.extend(queue::SCENARIOS);
     all.extend(headers::SCENARIOS);
+    all.extend(subscriptions::SCENARIOS);
     all.extend(request_reply::SCENARIOS);
     all.extend(steady::SCENARIOS);
     all.extend(one_to_one::TLS_SCENARIOS);

@@ -43,7 +43,7 @@ mod pushes;
 mod session;
 mod signing_keys;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tokens;
 mod unit;
 mod users;

@@ -128,3 +128,18 @@ impl DerefMut for Unit {
         &mut self.reader
     }
 }
+
+#[cfg(test)]
+impl Reader {
+    /// Runs a statement behind the repositories' back.
+    pub(crate) async fn damage(&mut self, sql: &'static str) {
+        let changed = self.session.execute(sql, []).await.unwrap();
+        assert!(changed > 0, "`{sql}` changed nothing");
+    }
+
+    /// What a setting of SQLite is.
+    pub(crate) async fn pragma(&mut self, name: &str) -> String {
+        let sql = sqlx::AssertSqlSafe(format!("select cast({name} as text) as value from pragma_{name}"));
+        self.session.row(sql, []).await.unwrap().unwrap().string("pragma", "value").unwrap()
+    }
+}

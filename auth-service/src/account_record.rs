@@ -63,11 +63,7 @@ impl AccountRecord {
         let (mappings, problems) = Mappings::compile(&claims.nats.mappings, cluster);
         let sharing = AccountSharing::from_claims(&claims, strict);
         let unread = sharing.problems.iter().map(ToString::to_string);
-        let warnings = problems
-            .iter()
-            .map(ToString::to_string)
-            .chain(unread)
-            .collect();
+        let warnings = problems.iter().map(ToString::to_string).chain(unread).collect();
         Ok(Self {
             name: AccountName::from(key),
             key,
@@ -106,20 +102,16 @@ impl AccountRecord {
         self.claims.not_before > now
     }
 
-    /// Whether user claims of `user` issued at `issued_at` were revoked.
+    /// Whether user claims of `user` issued at `issued_at` were revoked. Claims that do not say when they
+    /// were issued could never be revoked, and so count as revoked.
     pub fn revokes(&self, user: &PublicKey, issued_at: i64) -> bool {
-        self.claims.nats.revocations.is_revoked(user, issued_at)
+        issued_at <= 0 || self.claims.nats.revocations.is_revoked(user, issued_at)
     }
 }
 
 fn scopes_of(account: &Verified<Account>) -> HashMap<PublicKey, ScopeDigest> {
-    let keys = account
-        .nats
-        .signing_keys
-        .iter()
-        .map(|listed| listed.key().public());
-    keys.filter_map(|key| Some((key, digest_of(account.scope(&key)?))))
-        .collect()
+    let keys = account.nats.signing_keys.iter().map(|listed| listed.key().public());
+    keys.filter_map(|key| Some((key, digest_of(account.scope(&key)?)))).collect()
 }
 
 /// Digest of everything that a scope says: any change of it changes what its users are.

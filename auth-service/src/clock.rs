@@ -32,22 +32,13 @@ enum Source {
 impl Clock {
     /// The machine's clock.
     pub fn system() -> Self {
-        Self {
-            source: Source::System {
-                started: Instant::now(),
-            },
-        }
+        Self { source: Source::System { started: Instant::now() } }
     }
 
     /// A clock that stands at `unix_seconds` until [`Clock::advance`] moves it.
     pub fn manual(unix_seconds: i64) -> Self {
         let nanos = unix_seconds.saturating_mul(NANOS_PER_SECOND);
-        Self {
-            source: Source::Manual {
-                unix_nanos: Arc::new(AtomicI64::new(nanos)),
-                started_nanos: nanos,
-            },
-        }
+        Self { source: Source::Manual { unix_nanos: Arc::new(AtomicI64::new(nanos)), started_nanos: nanos } }
     }
 
     /// Moves a manual clock forward; the machine's clock does not listen.
@@ -74,16 +65,9 @@ impl Clock {
     /// Nanoseconds since this clock was made. Never goes back: for deadlines, rates and ages.
     pub fn nanos(&self) -> u64 {
         match &self.source {
-            Source::System { started } => {
-                u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX)
-            }
-            Source::Manual {
-                unix_nanos,
-                started_nanos,
-            } => {
-                let passed = unix_nanos
-                    .load(Ordering::SeqCst)
-                    .saturating_sub(*started_nanos);
+            Source::System { started } => u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX),
+            Source::Manual { unix_nanos, started_nanos } => {
+                let passed = unix_nanos.load(Ordering::SeqCst).saturating_sub(*started_nanos);
                 u64::try_from(passed).unwrap_or(0)
             }
         }
@@ -91,8 +75,7 @@ impl Clock {
 
     /// Wall-clock time as a date in UTC.
     pub fn now(&self) -> OffsetDateTime {
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.unix_nanos()))
-            .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.unix_nanos())).unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 
     /// Wall-clock time as RFC 3339 text in UTC, as events and monitoring print it.
@@ -107,14 +90,9 @@ impl Clock {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one reader of the machine's clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one reader of the machine's clock")]
 fn system_unix_nanos() -> i64 {
-    let since_epoch = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
 }
 

@@ -95,16 +95,10 @@ impl ConfiguredUser {
     pub(crate) fn admits(&self, attempt: &Attempt<'_>) -> Result<(), Refusal> {
         let kind = attempt.proof.connection_type;
         let refused = if !self.allows(kind) {
-            Refusal::new(
-                Reason::ConnectionTypeNotAllowed,
-                format!("the user may not connect as {kind}"),
-            )
+            Refusal::new(Reason::ConnectionTypeNotAllowed, format!("the user may not connect as {kind}"))
         } else if self.proxy_required && !attempt.proxied {
-            Refusal::new(
-                Reason::ProxyRequired,
-                "the user may only connect through a trusted proxy",
-            )
-            .closing(ClosePolicy::PROXY_REQUIRED)
+            Refusal::new(Reason::ProxyRequired, "the user may only connect through a trusted proxy")
+                .closing(ClosePolicy::PROXY_REQUIRED)
         } else {
             return Ok(());
         };
@@ -191,31 +185,18 @@ impl ConfiguredUsersBuilder {
         if self.token.is_some() && !self.users.is_empty() {
             return Err(ConfiguredUsersError::TokenWithUsers);
         }
-        if self
-            .token
-            .as_ref()
-            .is_some_and(|token| token.expose_secret().is_empty())
-        {
+        if self.token.as_ref().is_some_and(|token| token.expose_secret().is_empty()) {
             return Err(ConfiguredUsersError::Empty("token".to_owned()));
         }
         let required = self.required || self.token.is_some() || !self.users.is_empty();
-        let mut configured = ConfiguredUsers {
-            token: self.token,
-            required,
-            ..ConfiguredUsers::default()
-        };
+        let mut configured = ConfiguredUsers { token: self.token, required, ..ConfiguredUsers::default() };
         for user in self.users {
             configured.insert(Arc::new(user))?;
         }
         if let Some(name) = self.no_auth_user {
             let key = UserKey::parse(&name).ok();
-            let found = configured
-                .users
-                .get(&name)
-                .or_else(|| configured.nkeys.get(&key?))
-                .cloned();
-            configured.no_auth_user =
-                Some(found.ok_or(ConfiguredUsersError::NoAuthUserUnknown(name))?);
+            let found = configured.users.get(&name).or_else(|| configured.nkeys.get(&key?)).cloned();
+            configured.no_auth_user = Some(found.ok_or(ConfiguredUsersError::NoAuthUserUnknown(name))?);
         }
         Ok(configured)
     }
@@ -240,13 +221,8 @@ impl ConfiguredUsers {
         if name.is_empty() {
             return Err(ConfiguredUsersError::Empty("user name".to_owned()));
         }
-        if user
-            .password()
-            .is_some_and(|password| password.expose_secret().is_empty())
-        {
-            return Err(ConfiguredUsersError::Empty(format!(
-                "password of the user `{name}`"
-            )));
+        if user.password().is_some_and(|password| password.expose_secret().is_empty()) {
+            return Err(ConfiguredUsersError::Empty(format!("password of the user `{name}`")));
         }
         if let Ok(parsed) = name.parse::<DistinguishedName>() {
             self.named.push((parsed, Arc::clone(&user)));
@@ -291,13 +267,7 @@ impl ConfiguredUsers {
         identity: &CertificateIdentity,
         counts: impl Fn(&ConfiguredUser) -> bool,
     ) -> Option<&ConfiguredUser> {
-        certificate::find(
-            identity,
-            |name| self.users.get(name),
-            &self.named,
-            |user| counts(user),
-        )
-        .map(Arc::as_ref)
+        certificate::find(identity, |name| self.users.get(name), &self.named, |user| counts(user)).map(Arc::as_ref)
     }
 
     /// The user that stands in for a connection which presents nothing.
@@ -312,9 +282,7 @@ impl ConfiguredUsers {
     /// `no_auth_user`: only if that is a user by name, needs no proxy and may connect in this way.
     pub fn admits_without_connect(&self, kind: ConnectionType) -> bool {
         self.no_auth_user(kind).is_some_and(|user| {
-            !matches!(user.credential, Credential::Nkey(_))
-                && !user.proxy_required
-                && user.allows(kind)
+            !matches!(user.credential, Credential::Nkey(_)) && !user.proxy_required && user.allows(kind)
         })
     }
 
@@ -326,15 +294,9 @@ impl ConfiguredUsers {
     /// Names of users whose password stands in plain text, for a warning at start.
     pub fn plain_passwords(&self) -> Vec<&str> {
         let plain = |user: &&Arc<ConfiguredUser>| {
-            user.password()
-                .is_some_and(|stored| Stored::of(stored.expose_secret()) == Stored::Plain)
+            user.password().is_some_and(|stored| Stored::of(stored.expose_secret()) == Stored::Plain)
         };
-        let mut names: Vec<&str> = self
-            .users
-            .values()
-            .filter(plain)
-            .map(|user| user.name.as_str())
-            .collect();
+        let mut names: Vec<&str> = self.users.values().filter(plain).map(|user| user.name.as_str()).collect();
         names.sort_unstable();
         names
     }

@@ -18,8 +18,7 @@ use crate::trust::{AccountError, Trust};
 const REFETCH_AFTER_S: i64 = 1;
 
 /// A look-up under way.
-pub type LookupFuture<'a> =
-    Pin<Box<dyn Future<Output = Result<Arc<AccountRecord>, LookupError>> + Send + 'a>>;
+pub type LookupFuture<'a> = Pin<Box<dyn Future<Output = Result<Arc<AccountRecord>, LookupError>> + Send + 'a>>;
 
 /// Finds the verified record of an account.
 pub trait AccountLookup: fmt::Debug + Send + Sync {
@@ -76,11 +75,7 @@ struct Entry {
 impl CachedAccounts {
     /// Accounts of `resolver`, as far as `trust` believes them.
     pub fn new(trust: Arc<Trust>, resolver: Arc<dyn Resolver>) -> Self {
-        Self {
-            trust,
-            resolver,
-            records: RwLock::default(),
-        }
+        Self { trust, resolver, records: RwLock::default() }
     }
 
     /// The operators that accounts are believed by.
@@ -100,19 +95,11 @@ impl CachedAccounts {
         // Concurrent fetches converge on one record: the first, unless a newer one arrives.
         if let Some(entry) = records.get_mut(&record.key) {
             entry.fetched_at = now;
-            if entry.record.claims.issued_at > record.claims.issued_at
-                || entry.record.token() == record.token()
-            {
+            if entry.record.claims.issued_at > record.claims.issued_at || entry.record.token() == record.token() {
                 return Arc::clone(&entry.record);
             }
         }
-        records.insert(
-            record.key,
-            Entry {
-                record: Arc::clone(&record),
-                fetched_at: now,
-            },
-        );
+        records.insert(record.key, Entry { record: Arc::clone(&record), fetched_at: now });
         record
     }
 
@@ -123,19 +110,12 @@ impl CachedAccounts {
 
     /// The record in force, without asking the resolver.
     pub fn loaded(&self, key: &AccountKey) -> Option<Arc<AccountRecord>> {
-        self.records
-            .read()
-            .get(key)
-            .map(|entry| Arc::clone(&entry.record))
+        self.records.read().get(key).map(|entry| Arc::clone(&entry.record))
     }
 
     /// Every record in force.
     pub fn all_loaded(&self) -> Vec<Arc<AccountRecord>> {
-        self.records
-            .read()
-            .values()
-            .map(|entry| Arc::clone(&entry.record))
-            .collect()
+        self.records.read().values().map(|entry| Arc::clone(&entry.record)).collect()
     }
 
     async fn find(&self, key: AccountKey, now: i64) -> Result<Arc<AccountRecord>, LookupError> {
@@ -161,9 +141,7 @@ impl CachedAccounts {
             Ok(Ok(None)) => return Err(LookupError::Unknown(key)),
             Ok(Err(error)) => return Err(LookupError::Unavailable(error.to_string())),
             Err(_) => {
-                return Err(LookupError::Unavailable(
-                    "the look-up was broken off".to_owned(),
-                ));
+                return Err(LookupError::Unavailable("the look-up was broken off".to_owned()));
             }
         };
         Ok(self.trust.admit_account(&token, Some(&key), now)?)
@@ -186,10 +164,7 @@ mod tests {
 
     fn accounts(house: &House) -> (Arc<FakeResolver>, CachedAccounts) {
         let resolver = Arc::new(FakeResolver::default());
-        let accounts = CachedAccounts::new(
-            Arc::new(house.trust()),
-            Arc::clone(&resolver) as Arc<dyn Resolver>,
-        );
+        let accounts = CachedAccounts::new(Arc::new(house.trust()), Arc::clone(&resolver) as Arc<dyn Resolver>);
         (resolver, accounts)
     }
 
@@ -200,14 +175,9 @@ mod tests {
         let key = account_key(&house.account);
         let error = accounts.account(&key, NOW).await.unwrap_err();
         assert_eq!(error.reason(), Reason::AccountUnknown);
-        resolver
-            .store(&house.record(), StorePolicy::Push, NOW)
-            .unwrap();
+        resolver.store(&house.record(), StorePolicy::Push, NOW).unwrap();
         let (one, other) = tokio::join!(accounts.account(&key, NOW), accounts.account(&key, NOW));
-        assert!(
-            Arc::ptr_eq(&one.unwrap(), &other.unwrap()),
-            "concurrent fetches converge"
-        );
+        assert!(Arc::ptr_eq(&one.unwrap(), &other.unwrap()), "concurrent fetches converge");
         let before = resolver.lookups.load(Ordering::SeqCst);
         accounts.account(&key, NOW + 100).await.unwrap();
         assert_eq!(resolver.lookups.load(Ordering::SeqCst), before);
@@ -222,16 +192,11 @@ mod tests {
         house.account_claims.expires = NOW + 10;
         let (resolver, accounts) = accounts(&house);
         let key = account_key(&house.account);
-        resolver
-            .store(&house.record(), StorePolicy::Push, NOW)
-            .unwrap();
+        resolver.store(&house.record(), StorePolicy::Push, NOW).unwrap();
         accounts.account(&key, NOW).await.unwrap();
         resolver.down.store(true, Ordering::SeqCst);
         accounts.account(&key, NOW + 5).await.expect("loaded");
-        let expired = accounts
-            .account(&key, NOW + 11)
-            .await
-            .expect("says that it is expired");
+        let expired = accounts.account(&key, NOW + 11).await.expect("says that it is expired");
         assert!(expired.is_expired(NOW + 11));
         accounts.forget(&key);
         let error = accounts.account(&key, NOW + 5).await.unwrap_err();
@@ -244,9 +209,7 @@ mod tests {
         house.account_claims.expires = NOW - 10;
         let (resolver, accounts) = accounts(&house);
         let key = account_key(&house.account);
-        resolver
-            .store(&house.record(), StorePolicy::Push, NOW)
-            .unwrap();
+        resolver.store(&house.record(), StorePolicy::Push, NOW).unwrap();
         for _ in 0..50 {
             assert!(accounts.account(&key, NOW).await.unwrap().is_expired(NOW));
         }
@@ -259,18 +222,10 @@ mod tests {
     fn an_older_record_never_replaces_a_newer_one() {
         let house = House::new();
         let (_, accounts) = accounts(&house);
-        let record = |at| {
-            house
-                .trust()
-                .admit_account(&house.account_token_at(at), None, NOW)
-                .unwrap()
-        };
+        let record = |at| house.trust().admit_account(&house.account_token_at(at), None, NOW).unwrap();
         let (old, new) = (record(NOW - 20), record(NOW - 10));
         accounts.put(Arc::clone(&new), NOW);
         assert!(Arc::ptr_eq(&accounts.put(old, NOW), &new));
-        assert!(
-            Arc::ptr_eq(&accounts.put(record(NOW - 10), NOW), &new),
-            "the same token keeps its record"
-        );
+        assert!(Arc::ptr_eq(&accounts.put(record(NOW - 10), NOW), &new), "the same token keeps its record");
     }
 }

@@ -30,10 +30,7 @@ pub(crate) fn decode_signature(text: &str) -> Option<Vec<u8>> {
         return None;
     }
     let bytes = text.as_bytes();
-    BASE64URL_NOPAD
-        .decode(bytes)
-        .or_else(|_| BASE64.decode(bytes))
-        .ok()
+    BASE64URL_NOPAD.decode(bytes).or_else(|_| BASE64.decode(bytes)).ok()
 }
 
 #[cfg(test)]
@@ -59,14 +56,8 @@ mod tests {
     #[test]
     fn signatures_are_read_in_both_alphabets() {
         let raw = [0xfbu8; 64];
-        assert_eq!(
-            decode_signature(&BASE64URL_NOPAD.encode(&raw)).as_deref(),
-            Some(&raw[..])
-        );
-        assert_eq!(
-            decode_signature(&BASE64.encode(&raw)).as_deref(),
-            Some(&raw[..])
-        );
+        assert_eq!(decode_signature(&BASE64URL_NOPAD.encode(&raw)).as_deref(), Some(&raw[..]));
+        assert_eq!(decode_signature(&BASE64.encode(&raw)).as_deref(), Some(&raw[..]));
         for bad in ["!", "a", "====", &"A".repeat(129)] {
             assert_eq!(decode_signature(bad), None, "{bad}");
         }

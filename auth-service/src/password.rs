@@ -50,16 +50,11 @@ impl Stored {
             return Self::Argon2;
         }
         match stored.as_bytes() {
-            [
-                b'$',
-                b'2',
-                b'a' | b'b' | b'x' | b'y',
-                b'$',
-                tens,
-                units,
-                b'$',
-                ..,
-            ] if tens.is_ascii_digit() && units.is_ascii_digit() => Self::Bcrypt,
+            [b'$', b'2', b'a' | b'b' | b'x' | b'y', b'$', tens, units, b'$', ..]
+                if tens.is_ascii_digit() && units.is_ascii_digit() =>
+            {
+                Self::Bcrypt
+            }
             _ => Self::Plain,
         }
     }
@@ -78,9 +73,7 @@ pub struct HashError(String);
 pub fn hash_argon2id(password: &SecretString) -> Result<String, HashError> {
     let password = password.expose_secret();
     if password.len() > PASSWORD_BYTES_MAX {
-        return Err(HashError(format!(
-            "it is longer than {PASSWORD_BYTES_MAX} bytes"
-        )));
+        return Err(HashError(format!("it is longer than {PASSWORD_BYTES_MAX} bytes")));
     }
     let params = Params::new(ARGON2_MEMORY_KIB, ARGON2_PASSES, ARGON2_LANES, None)
         .map_err(|error| HashError(error.to_string()))?;
@@ -102,11 +95,7 @@ pub fn verify(stored: &str, given: &SecretString) -> Verdict {
     }
     match Stored::of(stored) {
         Stored::Argon2 => match PasswordHash::new(stored) {
-            Ok(hash) => verdict(
-                Argon2::default()
-                    .verify_password(given.as_bytes(), &hash)
-                    .is_ok(),
-            ),
+            Ok(hash) => verdict(Argon2::default().verify_password(given.as_bytes(), &hash).is_ok()),
             Err(_) => Verdict::Unusable,
         },
         Stored::Bcrypt => match bcrypt::verify(given, stored) {
@@ -119,17 +108,11 @@ pub fn verify(stored: &str, given: &SecretString) -> Verdict {
 
 /// Compares without telling by time how much was right, or how long the stored text is.
 pub(crate) fn equal_in_constant_time(left: &str, right: &str) -> bool {
-    Sha256::digest(left.as_bytes())
-        .ct_eq(&Sha256::digest(right.as_bytes()))
-        .into()
+    Sha256::digest(left.as_bytes()).ct_eq(&Sha256::digest(right.as_bytes())).into()
 }
 
 fn verdict(equal: bool) -> Verdict {
-    if equal {
-        Verdict::Match
-    } else {
-        Verdict::Mismatch
-    }
+    if equal { Verdict::Match } else { Verdict::Mismatch }
 }
 
 /// Compares passwords off the async threads, a bounded number at a time.
@@ -142,9 +125,7 @@ impl PasswordChecker {
     /// A checker that runs at most `at_once` comparisons; the others wait their turn, each no longer than
     /// its connection's authentication timeout lets it.
     pub fn new(at_once: usize) -> Self {
-        Self {
-            permits: Arc::new(Semaphore::new(at_once.clamp(1, 1024))),
-        }
+        Self { permits: Arc::new(Semaphore::new(at_once.clamp(1, 1024))) }
     }
 
     /// Compares `given` with `stored`.
@@ -184,10 +165,7 @@ mod tests {
     #[test]
     fn argon2id_hashes_verify_and_are_salted() {
         let hash = hash_argon2id(&secret("s3cret")).unwrap();
-        assert!(
-            hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
-            "{hash}"
-        );
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
         assert_eq!(verify(&hash, &secret("s3cret")), Verdict::Match);
         assert_eq!(verify(&hash, &secret("s3creT")), Verdict::Mismatch);
         assert_ne!(hash, hash_argon2id(&secret("s3cret")).unwrap());
@@ -196,28 +174,12 @@ mod tests {
     #[test]
     fn bcrypt_of_every_prefix_is_read() {
         let hash = bcrypt::hash_with_salt("s3cret", 4, [7; 16]).unwrap();
-        for version in [
-            bcrypt::Version::TwoA,
-            bcrypt::Version::TwoB,
-            bcrypt::Version::TwoY,
-        ] {
+        for version in [bcrypt::Version::TwoA, bcrypt::Version::TwoB, bcrypt::Version::TwoY] {
             let stored = hash.format_for_version(version);
             assert_eq!(Stored::of(&stored), Stored::Bcrypt);
-            assert_eq!(
-                verify(&stored, &secret("s3cret")),
-                Verdict::Match,
-                "{stored}"
-            );
-            assert_eq!(
-                verify(&stored, &secret("wrong")),
-                Verdict::Mismatch,
-                "{stored}"
-            );
-            assert_eq!(
-                verify(&stored, &secret(&stored)),
-                Verdict::Mismatch,
-                "the hash is no password"
-            );
+            assert_eq!(verify(&stored, &secret("s3cret")), Verdict::Match, "{stored}");
+            assert_eq!(verify(&stored, &secret("wrong")), Verdict::Mismatch, "{stored}");
+            assert_eq!(verify(&stored, &secret(&stored)), Verdict::Mismatch, "the hash is no password");
         }
     }
 
@@ -236,18 +198,8 @@ mod tests {
 
     #[test]
     fn an_empty_or_broken_stored_form_lets_nobody_in() {
-        for (stored, given) in [
-            ("", ""),
-            ("", "x"),
-            ("$argon2id$", "x"),
-            ("$2a$10$short", "x"),
-            ("$2b$99$", ""),
-        ] {
-            assert_eq!(
-                verify(stored, &secret(given)),
-                Verdict::Unusable,
-                "{stored}"
-            );
+        for (stored, given) in [("", ""), ("", "x"), ("$argon2id$", "x"), ("$2a$10$short", "x"), ("$2b$99$", "")] {
+            assert_eq!(verify(stored, &secret(given)), Verdict::Unusable, "{stored}");
         }
     }
 
@@ -261,20 +213,13 @@ mod tests {
     #[tokio::test]
     async fn the_checker_agrees_with_verify_and_serves_more_than_its_width() {
         let checker = PasswordChecker::new(1);
-        let stored = secret(
-            &bcrypt::hash_with_salt("pw", 4, [1; 16])
-                .unwrap()
-                .to_string(),
-        );
+        let stored = secret(&bcrypt::hash_with_salt("pw", 4, [1; 16]).unwrap().to_string());
         let (right, wrong) = (secret("pw"), secret("no"));
         let (a, b, c) = tokio::join!(
             checker.verify(&stored, &right),
             checker.verify(&stored, &wrong),
             checker.verify(&stored, &right)
         );
-        assert_eq!(
-            (a, b, c),
-            (Verdict::Match, Verdict::Mismatch, Verdict::Match)
-        );
+        assert_eq!((a, b, c), (Verdict::Match, Verdict::Mismatch, Verdict::Match));
     }
 }

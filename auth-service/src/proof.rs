@@ -55,16 +55,10 @@ impl ConnectCredentials {
     /// such a client is one that the `no_auth_user` stands in for.
     pub(crate) fn names_nobody(&self, nkeys_count: bool) -> bool {
         use secrecy::ExposeSecret as _;
-        let secret = |field: &Option<SecretString>| {
-            field
-                .as_ref()
-                .is_some_and(|secret| !secret.expose_secret().is_empty())
-        };
+        let secret =
+            |field: &Option<SecretString>| field.as_ref().is_some_and(|secret| !secret.expose_secret().is_empty());
         let nkey = nkeys_count && present(self.nkey.as_deref()).is_some();
-        !nkey
-            && present(self.user.as_deref()).is_none()
-            && !secret(&self.pass)
-            && !secret(&self.auth_token)
+        !nkey && present(self.user.as_deref()).is_none() && !secret(&self.pass) && !secret(&self.auth_token)
     }
 }
 
@@ -222,9 +216,7 @@ mod tests {
     #[test]
     fn every_type_parses_from_its_name() {
         use ConnectionType::{InProcess, Leafnode, LeafnodeWs, Mqtt, MqttWs, Standard, Websocket};
-        for kind in [
-            InProcess, Leafnode, LeafnodeWs, Mqtt, MqttWs, Standard, Websocket,
-        ] {
+        for kind in [InProcess, Leafnode, LeafnodeWs, Mqtt, MqttWs, Standard, Websocket] {
             assert_eq!(kind.name().parse(), Ok(kind));
             assert_eq!(kind.name().to_lowercase().parse(), Ok(kind));
         }

@@ -14,44 +14,29 @@ pub struct ClosePolicy {
 
 impl ClosePolicy {
     /// Every failure of credentials: the peer is never told which.
-    pub const AUTHORIZATION_VIOLATION: Self =
-        Self::told("Authorization Violation", "Authentication Failure");
+    pub const AUTHORIZATION_VIOLATION: Self = Self::told("Authorization Violation", "Authentication Failure");
     /// The signing key or its scope went away under a connected user: no word, the client reconnects.
-    pub const SILENT: Self = Self {
-        wire_text: None,
-        close_reason: "Authentication Failure",
-    };
+    pub const SILENT: Self = Self { wire_text: None, close_reason: "Authentication Failure" };
     /// No CONNECT in time.
-    pub const AUTHENTICATION_TIMEOUT: Self =
-        Self::told("Authentication Timeout", "Authentication Timeout");
+    pub const AUTHENTICATION_TIMEOUT: Self = Self::told("Authentication Timeout", "Authentication Timeout");
     /// The user's JWT, time window or certificate came to its end.
-    pub const USER_EXPIRED: Self =
-        Self::told("User Authentication Expired", "Authentication Expired");
+    pub const USER_EXPIRED: Self = Self::told("User Authentication Expired", "Authentication Expired");
     /// The account's JWT came to its end, or the account was deleted.
-    pub const ACCOUNT_EXPIRED: Self =
-        Self::told("Account Authentication Expired", "Authentication Expired");
+    pub const ACCOUNT_EXPIRED: Self = Self::told("Account Authentication Expired", "Authentication Expired");
     /// The user was revoked while connected.
     pub const REVOKED: Self = Self::told("User Authentication Revoked", "Credentials Revoked");
     /// The account has as many connections as it may have.
-    pub const ACCOUNT_CONNECTIONS: Self = Self::told(
-        "maximum account active connections exceeded",
-        "Maximum Account Connections Exceeded",
-    );
+    pub const ACCOUNT_CONNECTIONS: Self =
+        Self::told("maximum account active connections exceeded", "Maximum Account Connections Exceeded");
     /// The connection holds more subscriptions than its new limit.
-    pub const SUBSCRIPTIONS: Self = Self::told(
-        "maximum subscriptions exceeded",
-        "Maximum Subscriptions Exceeded",
-    );
+    pub const SUBSCRIPTIONS: Self = Self::told("maximum subscriptions exceeded", "Maximum Subscriptions Exceeded");
     /// A proxy signature that no trusted proxy made.
     pub const PROXY_NOT_TRUSTED: Self = Self::told("Authorization Violation", "Proxy Not Trusted");
     /// A user that may only come through a trusted proxy.
     pub const PROXY_REQUIRED: Self = Self::told("Authorization Violation", "Proxy Required");
 
     const fn told(wire_text: &'static str, close_reason: &'static str) -> Self {
-        Self {
-            wire_text: Some(wire_text),
-            close_reason,
-        }
+        Self { wire_text: Some(wire_text), close_reason }
     }
 }
 
@@ -80,13 +65,7 @@ const USER_CHARACTERS_MAX: usize = 128;
 impl Refusal {
     /// A refusal with the uniform ending.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self {
-            reason,
-            account: None,
-            user: None,
-            detail: detail.into(),
-            close: None,
-        }
+        Self { reason, account: None, user: None, detail: detail.into(), close: None }
     }
 
     /// Names the account concerned.
@@ -141,13 +120,9 @@ mod tests {
 
     #[test]
     fn the_peer_is_not_told_the_reason() {
-        let refusal = Refusal::new(Reason::WrongPassword, "the password of `alice` is wrong")
-            .of_user("alice");
+        let refusal = Refusal::new(Reason::WrongPassword, "the password of `alice` is wrong").of_user("alice");
         assert_eq!(refusal.close_policy(), ClosePolicy::AUTHORIZATION_VIOLATION);
-        assert_eq!(
-            refusal.to_string(),
-            "the password is wrong: the password of `alice` is wrong"
-        );
+        assert_eq!(refusal.to_string(), "the password is wrong: the password of `alice` is wrong");
     }
 
     #[test]
@@ -158,19 +133,10 @@ mod tests {
 
     #[test]
     fn guesses_count_against_the_peer_and_our_own_troubles_do_not() {
-        for reason in [
-            Reason::WrongPassword,
-            Reason::WrongNonceSignature,
-            Reason::MalformedCredentials,
-        ] {
+        for reason in [Reason::WrongPassword, Reason::WrongNonceSignature, Reason::MalformedCredentials] {
             assert!(Refusal::new(reason, "").counts_as_failure());
         }
-        for reason in [
-            Reason::Throttled,
-            Reason::AccountUnavailable,
-            Reason::Expired,
-            Reason::Revoked,
-        ] {
+        for reason in [Reason::Throttled, Reason::AccountUnavailable, Reason::Expired, Reason::Revoked] {
             assert!(!Refusal::new(reason, "").counts_as_failure());
         }
     }

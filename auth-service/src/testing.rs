@@ -16,9 +16,7 @@ use crate::lookup::CachedAccounts;
 use crate::principal::Principal;
 use crate::proof::{ConnectCredentials, ConnectionType, Proof};
 use crate::refusal::Refusal;
-use crate::resolver::{
-    MemoryResolver, PackLine, Resolver, ResolverError, StoreHash, StoreOutcome, StorePolicy,
-};
+use crate::resolver::{MemoryResolver, PackLine, Resolver, ResolverError, StoreHash, StoreOutcome, StorePolicy};
 use crate::trust::Trust;
 
 /// The moment at which tests begin: 2023-11-14 22:13:20 UTC.
@@ -60,37 +58,15 @@ pub(crate) struct House {
 impl House {
     pub(crate) fn new() -> Self {
         let (operator, operator_signer) = (seed(Role::Operator), seed(Role::Operator));
-        let (account, signer, scoped) = (
-            seed(Role::Account),
-            seed(Role::Account),
-            seed(Role::Account),
-        );
-        let mut operator_claims =
-            OperatorClaims::new(OperatorKey::try_from(operator.public()).unwrap());
-        operator_claims
-            .nats
-            .signing_keys
-            .push(OperatorKey::try_from(operator_signer.public()).unwrap());
+        let (account, signer, scoped) = (seed(Role::Account), seed(Role::Account), seed(Role::Account));
+        let mut operator_claims = OperatorClaims::new(OperatorKey::try_from(operator.public()).unwrap());
+        operator_claims.nats.signing_keys.push(OperatorKey::try_from(operator_signer.public()).unwrap());
         let mut account_claims = AccountClaims::new(account_key(&account));
         account_claims.name = "tenant".to_owned();
-        account_claims
-            .nats
-            .signing_keys
-            .push(SigningKey::Plain(account_key(&signer)));
+        account_claims.nats.signing_keys.push(SigningKey::Plain(account_key(&signer)));
         let scope = Scope::new(account_key(&scoped), "worker");
-        account_claims
-            .nats
-            .signing_keys
-            .push(SigningKey::Scoped(Box::new(scope)));
-        Self {
-            operator,
-            operator_signer,
-            operator_claims,
-            account,
-            signer,
-            scoped,
-            account_claims,
-        }
+        account_claims.nats.signing_keys.push(SigningKey::Scoped(Box::new(scope)));
+        Self { operator, operator_signer, operator_claims, account, signer, scoped, account_claims }
     }
 
     /// The template of the scoped signing key.
@@ -102,10 +78,7 @@ impl House {
     }
 
     pub(crate) fn trust(&self) -> Trust {
-        let token = self
-            .operator_claims
-            .encode(&self.operator, NOW - 1000)
-            .unwrap();
+        let token = self.operator_claims.encode(&self.operator, NOW - 1000).unwrap();
         Trust::new(vec![claims::decode::<Operator>(&token).unwrap()]).unwrap()
     }
 
@@ -115,15 +88,11 @@ impl House {
     }
 
     pub(crate) fn account_token_at(&self, issued_at: i64) -> String {
-        self.account_claims
-            .encode(&self.operator_signer, issued_at)
-            .unwrap()
+        self.account_claims.encode(&self.operator_signer, issued_at).unwrap()
     }
 
     pub(crate) fn record(&self) -> Arc<AccountRecord> {
-        self.trust()
-            .admit_account(&self.account_token(), None, NOW)
-            .unwrap()
+        self.trust().admit_account(&self.account_token(), None, NOW).unwrap()
     }
 
     /// A user of the account, signed by `signer`, after `change` had its way.
@@ -147,10 +116,7 @@ impl House {
         self.authenticator_with(|_| {})
     }
 
-    pub(crate) fn authenticator_with(
-        &self,
-        change: impl FnOnce(&mut OperatorMode),
-    ) -> Authenticator {
+    pub(crate) fn authenticator_with(&self, change: impl FnOnce(&mut OperatorMode)) -> Authenticator {
         let resolver = MemoryResolver::default();
         if let Ok(record) = self.trust().admit_account(&self.account_token(), None, NOW) {
             resolver.store(&record, StorePolicy::Push, NOW).unwrap();
@@ -233,12 +199,7 @@ impl Resolver for FakeResolver {
         self.inner.lookup(key)
     }
 
-    fn store(
-        &self,
-        record: &AccountRecord,
-        policy: StorePolicy,
-        now: i64,
-    ) -> Result<StoreOutcome, ResolverError> {
+    fn store(&self, record: &AccountRecord, policy: StorePolicy, now: i64) -> Result<StoreOutcome, ResolverError> {
         self.inner.store(record, policy, now)
     }
 
@@ -254,12 +215,7 @@ impl Resolver for FakeResolver {
         self.inner.hash(now)
     }
 
-    fn pack(
-        &self,
-        asker: Option<StoreHash>,
-        now: i64,
-        visit: &mut dyn FnMut(PackLine),
-    ) -> Result<(), ResolverError> {
+    fn pack(&self, asker: Option<StoreHash>, now: i64, visit: &mut dyn FnMut(PackLine)) -> Result<(), ResolverError> {
         self.inner.pack(asker, now, visit)
     }
 

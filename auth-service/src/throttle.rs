@@ -71,14 +71,8 @@ struct Table {
 impl Throttle {
     /// A throttle that remembers nothing yet.
     pub fn new(options: ThrottleOptions) -> Self {
-        let table = Table {
-            forgiven_at: HashMap::default(),
-            swept_at: 0,
-        };
-        Self {
-            options,
-            table: Mutex::new(table),
-        }
+        let table = Table { forgiven_at: HashMap::default(), swept_at: 0 };
+        Self { options, table: Mutex::new(table) }
     }
 
     /// Whether `ip` may try now.
@@ -92,15 +86,11 @@ impl Throttle {
             return Ok(());
         };
         let (interval, tolerance) = self.rate(ip);
-        let allowed_at = forgiven_at
-            .saturating_add(interval)
-            .saturating_sub(tolerance);
+        let allowed_at = forgiven_at.saturating_add(interval).saturating_sub(tolerance);
         if allowed_at <= now_ns {
             return Ok(());
         }
-        Err(Throttled {
-            retry_after: Duration::from_nanos(allowed_at - now_ns),
-        })
+        Err(Throttled { retry_after: Duration::from_nanos(allowed_at - now_ns) })
     }
 
     /// Counts a failed attempt of `ip`.
@@ -114,10 +104,7 @@ impl Throttle {
         let forgiven_at = table.forgiven_at.entry(key).or_insert(now_ns);
         // Attempts that were under way together must not pile up a wait beyond one interval.
         let ceiling = now_ns.saturating_add(tolerance);
-        *forgiven_at = (*forgiven_at)
-            .max(now_ns)
-            .saturating_add(interval)
-            .min(ceiling);
+        *forgiven_at = (*forgiven_at).max(now_ns).saturating_add(interval).min(ceiling);
     }
 
     /// Tells that `ip` authenticated. Its failures stay counted, or one valid credential would buy
@@ -125,11 +112,7 @@ impl Throttle {
     pub fn succeeded(&self, ip: IpAddr, now_ns: u64) {
         let key = prefix(ip);
         let mut table = self.table.lock();
-        if table
-            .forgiven_at
-            .get(&key)
-            .is_some_and(|forgiven_at| *forgiven_at <= now_ns)
-        {
+        if table.forgiven_at.get(&key).is_some_and(|forgiven_at| *forgiven_at <= now_ns) {
             table.forgiven_at.remove(&key);
         }
     }
@@ -146,9 +129,7 @@ impl Throttle {
         } else {
             (self.options.burst, self.options.interval)
         };
-        let interval = u64::try_from(interval.as_nanos())
-            .unwrap_or(u64::MAX)
-            .max(1);
+        let interval = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1);
         (interval, interval.saturating_mul(u64::from(burst.max(1))))
     }
 }
@@ -166,8 +147,7 @@ impl Table {
             return;
         }
         if now_ns.saturating_sub(self.swept_at) >= SWEEP_INTERVAL_NS {
-            self.forgiven_at
-                .retain(|_, forgiven_at| *forgiven_at > now_ns);
+            self.forgiven_at.retain(|_, forgiven_at| *forgiven_at > now_ns);
             self.swept_at = now_ns;
         }
         while self.forgiven_at.len() >= max.max(1) {
@@ -196,11 +176,7 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn throttle(burst: u32, addresses_max: usize) -> Throttle {
-        Throttle::new(ThrottleOptions {
-            burst,
-            addresses_max,
-            ..ThrottleOptions::default()
-        })
+        Throttle::new(ThrottleOptions { burst, addresses_max, ..ThrottleOptions::default() })
     }
 
     fn ip(text: &str) -> IpAddr {
@@ -215,12 +191,7 @@ mod tests {
             assert_eq!(throttle.check(peer, 0), Ok(()));
             throttle.failed(peer, 0);
         }
-        assert_eq!(
-            throttle.check(peer, 0),
-            Err(Throttled {
-                retry_after: Duration::from_secs(1)
-            })
-        );
+        assert_eq!(throttle.check(peer, 0), Err(Throttled { retry_after: Duration::from_secs(1) }));
         for _ in 0..1000 {
             throttle.failed(peer, 0);
         }
@@ -288,10 +259,7 @@ mod tests {
     fn the_table_never_outgrows_its_bound() {
         let throttle = throttle(2, 64);
         for n in 0..10_000u32 {
-            throttle.failed(
-                IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + n)),
-                u64::from(n),
-            );
+            throttle.failed(IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + n)), u64::from(n));
             assert!(throttle.addresses() <= 64);
         }
     }

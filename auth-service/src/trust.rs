@@ -52,9 +52,7 @@ pub enum TrustError {
         ours: String,
     },
     /// Two operators name different system accounts.
-    #[error(
-        "the operators name different system accounts, `{first}` and `{second}`: configure one"
-    )]
+    #[error("the operators name different system accounts, `{first}` and `{second}`: configure one")]
     SystemAccounts {
         /// Named by an earlier operator.
         first: AccountKey,
@@ -110,10 +108,9 @@ impl AccountError {
         match self {
             Self::Expired { .. } => Reason::AccountExpired,
             Self::NotYetValid { .. } => Reason::NotYetValid,
-            Self::Invalid(_) | Self::Key(_) | Self::Permissions(_) | Self::Malformed(_) => {
+            Self::Invalid(_) | Self::Key(_) | Self::Malformed(_) | Self::Permissions(_) | Self::SubjectMismatch => {
                 Reason::ClaimsInvalid
             }
-            Self::SubjectMismatch => Reason::ClaimsInvalid,
             Self::StrictOperator | Self::Untrusted { .. } => Reason::AccountUntrusted,
         }
     }
@@ -143,25 +140,12 @@ impl Trust {
             }
             let strict = operator.nats.strict_signing_key_usage;
             let may_delete = place == 0;
-            let signing = operator
-                .nats
-                .signing_keys
-                .iter()
-                .map(|key| (key.public(), false));
+            let signing = operator.nats.signing_keys.iter().map(|key| (key.public(), false));
             for (key, identity) in signing.chain([(operator.subject, true)]) {
-                keys.entry(key).or_insert(TrustedKey {
-                    strict,
-                    identity,
-                    may_delete,
-                });
+                keys.entry(key).or_insert(TrustedKey { strict, identity, may_delete });
             }
         }
-        Ok(Self {
-            operators,
-            keys,
-            system_account,
-            cluster: None,
-        })
+        Ok(Self { operators, keys, system_account, cluster: None })
     }
 
     /// Trusts the operators of these JWTs; see [`Trust::new`].
@@ -170,10 +154,8 @@ impl Trust {
     ///
     /// [`TrustError`].
     pub fn from_tokens<S: AsRef<str>>(tokens: &[S]) -> Result<Self, TrustError> {
-        let operators: Result<Vec<_>, ClaimsError> = tokens
-            .iter()
-            .map(|token| claims::decode(token.as_ref().trim()))
-            .collect();
+        let operators: Result<Vec<_>, ClaimsError> =
+            tokens.iter().map(|token| claims::decode(token.as_ref().trim())).collect();
         Self::new(operators?)
     }
 
@@ -186,18 +168,9 @@ impl Trust {
         if keys.is_empty() {
             return Err(TrustError::Empty);
         }
-        let trusted = TrustedKey {
-            strict: false,
-            identity: true,
-            may_delete: true,
-        };
+        let trusted = TrustedKey { strict: false, identity: true, may_delete: true };
         let keys = keys.iter().map(|key| (key.public(), trusted)).collect();
-        Ok(Self {
-            operators: Vec::new(),
-            keys,
-            system_account: None,
-            cluster: None,
-        })
+        Ok(Self { operators: Vec::new(), keys, system_account: None, cluster: None })
     }
 
     /// Names the cluster of this broker: account mappings may be bound to one.
@@ -222,11 +195,7 @@ impl Trust {
             let wanted = &operator.nats.assert_server_version;
             if !wanted.is_empty() && version_of(wanted) > version_of(ours) {
                 let (operator, wanted) = (operator.name.clone(), wanted.clone());
-                return Err(TrustError::Version {
-                    operator,
-                    wanted,
-                    ours: ours.to_owned(),
-                });
+                return Err(TrustError::Version { operator, wanted, ours: ours.to_owned() });
             }
         }
         Ok(())
@@ -244,9 +213,7 @@ impl Trust {
 
     /// Whether accounts signed by `key` are believed.
     pub fn trusts(&self, key: &PublicKey) -> bool {
-        self.keys
-            .get(key)
-            .is_some_and(|trusted| !(trusted.strict && trusted.identity))
+        self.keys.get(key).is_some_and(|trusted| !(trusted.strict && trusted.identity))
     }
 
     /// Whether a request signed by `key` may delete accounts: only keys of the first operator, and its
@@ -268,14 +235,10 @@ impl Trust {
     ) -> Result<Arc<AccountRecord>, AccountError> {
         let record = self.admit_account(token, expected, now)?;
         if record.is_expired(now) {
-            return Err(AccountError::Expired {
-                expires: record.claims.expires,
-            });
+            return Err(AccountError::Expired { expires: record.claims.expires });
         }
         if record.is_not_yet_valid(now) {
-            return Err(AccountError::NotYetValid {
-                not_before: record.claims.not_before,
-            });
+            return Err(AccountError::NotYetValid { not_before: record.claims.not_before });
         }
         Ok(record)
     }
@@ -298,21 +261,14 @@ impl Trust {
         }
         let strict = self.strictness_under(&claims.issuer)?;
         claims.validate(now).require_no_blocking()?;
-        Ok(Arc::new(AccountRecord::compile(
-            claims,
-            key,
-            strict,
-            self.cluster.as_deref(),
-        )?))
+        Ok(Arc::new(AccountRecord::compile(claims, key, strict, self.cluster.as_deref())?))
     }
 
     /// Whether an account signed by `issuer` must sign its users with signing keys only.
     fn strictness_under(&self, issuer: &PublicKey) -> Result<bool, AccountError> {
         match self.keys.get(issuer) {
             None => Err(AccountError::Untrusted { issuer: *issuer }),
-            Some(trusted) if trusted.strict && trusted.identity => {
-                Err(AccountError::StrictOperator)
-            }
+            Some(trusted) if trusted.strict && trusted.identity => Err(AccountError::StrictOperator),
             Some(trusted) => Ok(trusted.strict),
         }
     }
@@ -334,10 +290,7 @@ mod tests {
     use crate::testing::{House, NOW, account_key, seed};
 
     fn operator_token(house: &House) -> String {
-        house
-            .operator_claims
-            .encode(&house.operator, NOW - 1000)
-            .unwrap()
+        house.operator_claims.encode(&house.operator, NOW - 1000).unwrap()
     }
 
     #[test]
@@ -345,11 +298,7 @@ mod tests {
         let mut house = House::new();
         house.operator_claims.expires = NOW - 500;
         let trust = Trust::from_tokens(&[operator_token(&house)]).unwrap();
-        assert!(
-            trust
-                .verify_account(&house.account_token(), None, NOW)
-                .is_ok()
-        );
+        assert!(trust.verify_account(&house.account_token(), None, NOW).is_ok());
     }
 
     #[test]
@@ -357,29 +306,14 @@ mod tests {
         let (mut one, mut other) = (House::new(), House::new());
         one.operator_claims.nats.system_account = Some(account_key(&seed(Role::Account)));
         let tokens = [operator_token(&one), operator_token(&other)];
-        assert_eq!(
-            Trust::from_tokens(&tokens).unwrap().system_account(),
-            one.operator_claims.nats.system_account
-        );
+        assert_eq!(Trust::from_tokens(&tokens).unwrap().system_account(), one.operator_claims.nats.system_account);
         other.operator_claims.nats.system_account = Some(account_key(&seed(Role::Account)));
         let tokens = [operator_token(&one), operator_token(&other)];
-        assert!(matches!(
-            Trust::from_tokens(&tokens),
-            Err(TrustError::SystemAccounts { .. })
-        ));
-        assert!(matches!(
-            Trust::from_tokens::<&str>(&[]),
-            Err(TrustError::Empty)
-        ));
+        assert!(matches!(Trust::from_tokens(&tokens), Err(TrustError::SystemAccounts { .. })));
+        assert!(matches!(Trust::from_tokens::<&str>(&[]), Err(TrustError::Empty)));
         assert!(matches!(Trust::from_keys(&[]), Err(TrustError::Empty)));
-        assert!(matches!(
-            Trust::from_tokens(&["x"]),
-            Err(TrustError::Malformed(_))
-        ));
-        assert!(matches!(
-            Trust::from_tokens(&[one.account_token()]),
-            Err(TrustError::Malformed(_))
-        ));
+        assert!(matches!(Trust::from_tokens(&["x"]), Err(TrustError::Malformed(_))));
+        assert!(matches!(Trust::from_tokens(&[one.account_token()]), Err(TrustError::Malformed(_))));
     }
 
     #[test]
@@ -407,9 +341,7 @@ mod tests {
         let trust = Trust::from_keys(&[key]).unwrap();
         let by_identity = house.account_claims.encode(&house.operator, NOW).unwrap();
         assert!(trust.verify_account(&by_identity, None, NOW).is_ok());
-        let error = trust
-            .verify_account(&house.account_token(), None, NOW)
-            .unwrap_err();
+        let error = trust.verify_account(&house.account_token(), None, NOW).unwrap_err();
         assert_eq!(error.reason(), Reason::AccountUntrusted);
     }
 
@@ -418,19 +350,10 @@ mod tests {
         let mut house = House::new();
         house.account_claims.expires = NOW - 1;
         house.account_claims.nats.limits.imports = cordon_accounts::limits::Limit(-7);
-        let foreign = house
-            .account_claims
-            .encode(&seed(Role::Operator), NOW)
-            .unwrap();
-        let error = house
-            .trust()
-            .verify_account(&foreign, None, NOW)
-            .unwrap_err();
+        let foreign = house.account_claims.encode(&seed(Role::Operator), NOW).unwrap();
+        let error = house.trust().verify_account(&foreign, None, NOW).unwrap_err();
         assert!(matches!(error, AccountError::Untrusted { .. }), "{error}");
-        let error = house
-            .trust()
-            .verify_account(&house.account_token(), None, NOW)
-            .unwrap_err();
+        let error = house.trust().verify_account(&house.account_token(), None, NOW).unwrap_err();
         assert!(matches!(error, AccountError::Invalid(_)), "{error}");
     }
 
@@ -438,10 +361,7 @@ mod tests {
     fn an_early_account_is_not_in_force_yet() {
         let mut house = House::new();
         house.account_claims.not_before = NOW + 5;
-        let error = house
-            .trust()
-            .verify_account(&house.account_token(), None, NOW)
-            .unwrap_err();
+        let error = house.trust().verify_account(&house.account_token(), None, NOW).unwrap_err();
         assert_eq!(error.reason(), Reason::NotYetValid);
     }
 }

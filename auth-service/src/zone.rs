@@ -28,16 +28,13 @@ impl Zone {
     pub fn of_this_machine() -> Self {
         let variable = std::env::var("TZ").ok();
         let by_variable = variable.and_then(|name| Self::named(name.trim_start_matches(':')));
-        by_variable
-            .or_else(zone_of_localtime)
-            .unwrap_or_else(Self::utc)
+        by_variable.or_else(zone_of_localtime).unwrap_or_else(Self::utc)
     }
 
     /// The offset in force at a moment, given in Unix seconds.
     pub fn offset_at(self, now: i64) -> UtcOffset {
-        OffsetDateTime::from_unix_timestamp(now).map_or(UtcOffset::UTC, |moment| {
-            self.0.get_offset_utc(&moment).to_utc()
-        })
+        OffsetDateTime::from_unix_timestamp(now)
+            .map_or(UtcOffset::UTC, |moment| self.0.get_offset_utc(&moment).to_utc())
     }
 }
 

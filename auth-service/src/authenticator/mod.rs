@@ -200,11 +200,7 @@ impl Authenticator {
     }
 
     /// The order of `auth.md` 4.2.
-    async fn configured(
-        &self,
-        users: &ConfiguredUsers,
-        attempt: &Attempt<'_>,
-    ) -> Result<Principal, Refusal> {
+    async fn configured(&self, users: &ConfiguredUsers, attempt: &Attempt<'_>) -> Result<Principal, Refusal> {
         if !users.is_required() {
             return Ok(Principal::anonymous(AccountName::global()));
         }
@@ -248,20 +244,15 @@ impl Authenticator {
         if self.trusted_proxies.iter().any(by) {
             return Ok(true);
         }
-        Err(
-            Refusal::new(Reason::ProxyRequired, "`proxy_sig` is of no trusted proxy")
-                .closing(ClosePolicy::PROXY_NOT_TRUSTED),
-        )
+        Err(Refusal::new(Reason::ProxyRequired, "`proxy_sig` is of no trusted proxy")
+            .closing(ClosePolicy::PROXY_NOT_TRUSTED))
     }
 }
 
 /// Admits a connection that presented nothing as the `no_auth_user`. A wrong credential never comes here.
 fn stand_in(users: &ConfiguredUsers, attempt: &Attempt<'_>) -> Result<Principal, Refusal> {
     let Some(user) = users.no_auth_user(attempt.proof.connection_type) else {
-        return Err(Refusal::new(
-            Reason::MissingCredentials,
-            "no credentials were presented",
-        ));
+        return Err(Refusal::new(Reason::MissingCredentials, "no credentials were presented"));
     };
     user.admits(attempt)?;
     Ok(user.principal(Method::NoAuthUser))
@@ -269,10 +260,7 @@ fn stand_in(users: &ConfiguredUsers, attempt: &Attempt<'_>) -> Result<Principal,
 
 /// Reads the verified leaf, if there is one, and refuses one that ended: a resumed TLS session is not
 /// checked again. A leaf that cannot be read is refused where identities come from it, else left alone.
-fn current_certificate(
-    proof: &Proof<'_>,
-    now: i64,
-) -> Result<Option<CertificateIdentity>, Refusal> {
+fn current_certificate(proof: &Proof<'_>, now: i64) -> Result<Option<CertificateIdentity>, Refusal> {
     let Some(leaf) = proof.certificates.first() else {
         return Ok(None);
     };
@@ -282,9 +270,7 @@ fn current_certificate(
             Err(Refusal::new(Reason::CertificateExpired, detail))
         }
         Ok(identity) => Ok(Some(identity)),
-        Err(error) if proof.map_certificates => {
-            Err(Refusal::new(Reason::CertificateUnmapped, error.to_string()))
-        }
+        Err(error) if proof.map_certificates => Err(Refusal::new(Reason::CertificateUnmapped, error.to_string())),
         Err(_) => Ok(None),
     }
 }

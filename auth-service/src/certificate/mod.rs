@@ -40,9 +40,7 @@ pub enum CertificateError {
     #[error("the client certificate cannot be read: {0}")]
     Malformed(String),
     /// Neither a subject nor a subject alternative name.
-    #[error(
-        "the client certificate names nobody: it has neither a subject nor an e-mail, DNS or URI name"
-    )]
+    #[error("the client certificate names nobody: it has neither a subject nor an e-mail, DNS or URI name")]
     Nameless,
 }
 
@@ -53,28 +51,21 @@ impl CertificateIdentity {
     ///
     /// [`CertificateError`] if it cannot be parsed or names nobody.
     pub fn of(leaf: &CertificateDer<'_>) -> Result<Self, CertificateError> {
-        let malformed =
-            |error: &dyn std::fmt::Display| CertificateError::Malformed(error.to_string());
-        let (rest, certificate) =
-            X509Certificate::from_der(leaf).map_err(|error| malformed(&error))?;
+        let malformed = |error: &dyn std::fmt::Display| CertificateError::Malformed(error.to_string());
+        let (rest, certificate) = X509Certificate::from_der(leaf).map_err(|error| malformed(&error))?;
         if !rest.is_empty() {
-            return Err(CertificateError::Malformed(
-                "bytes after its end".to_owned(),
-            ));
+            return Err(CertificateError::Malformed("bytes after its end".to_owned()));
         }
         let mut identity = Self {
             not_after: certificate.validity().not_after.timestamp(),
             not_before: certificate.validity().not_before.timestamp(),
             ..Self::default()
         };
-        let alternative = certificate
-            .subject_alternative_name()
-            .map_err(|error| malformed(&error))?;
+        let alternative = certificate.subject_alternative_name().map_err(|error| malformed(&error))?;
         if let Some(alternative) = alternative {
             identity.take_alternative_names(&alternative.value.general_names);
         }
-        let subject =
-            name::parse_subject(certificate.subject()).map_err(|error| malformed(&error))?;
+        let subject = name::parse_subject(certificate.subject()).map_err(|error| malformed(&error))?;
         identity.subject = subject.name;
         identity.subject_texts = subject.texts;
         if identity.names_nobody() {
@@ -85,11 +76,7 @@ impl CertificateIdentity {
 
     /// The names that are looked up exactly, in order: e-mails, DNS names, URIs.
     pub fn exact_names(&self) -> impl Iterator<Item = &str> {
-        self.emails
-            .iter()
-            .chain(&self.dns_names)
-            .chain(&self.uris)
-            .map(String::as_str)
+        self.emails.iter().chain(&self.dns_names).chain(&self.uris).map(String::as_str)
     }
 
     /// The SPIFFE id, if there is exactly one URI and it is one (SPIFFE X.509-SVID, section 2).
@@ -114,10 +101,7 @@ impl CertificateIdentity {
     fn names_nobody(&self) -> bool {
         self.exact_names().next().is_none()
             && self.subject_texts.is_empty()
-            && self
-                .subject
-                .as_ref()
-                .is_none_or(DistinguishedName::is_empty)
+            && self.subject.as_ref().is_none_or(DistinguishedName::is_empty)
     }
 }
 
@@ -127,24 +111,15 @@ mod tests {
 
     use super::*;
 
-    fn certificate(
-        common_names: &[(DnType, &str)],
-        names: Vec<SanType>,
-    ) -> CertificateDer<'static> {
+    fn certificate(common_names: &[(DnType, &str)], names: Vec<SanType>) -> CertificateDer<'static> {
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
         for (kind, value) in common_names {
-            params
-                .distinguished_name
-                .push(kind.clone(), DnValue::Utf8String((*value).to_owned()));
+            params.distinguished_name.push(kind.clone(), DnValue::Utf8String((*value).to_owned()));
         }
         params.subject_alt_names = names;
         params.not_after = rcgen::date_time_ymd(2031, 5, 6);
-        params
-            .self_signed(&KeyPair::generate().unwrap())
-            .unwrap()
-            .der()
-            .clone()
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
     }
 
     #[test]
@@ -159,10 +134,7 @@ mod tests {
         );
         let identity = CertificateIdentity::of(&der).unwrap();
         let names: Vec<&str> = identity.exact_names().collect();
-        assert_eq!(
-            names,
-            ["a@example.org", "host.example", "spiffe://example.org/app"]
-        );
+        assert_eq!(names, ["a@example.org", "host.example", "spiffe://example.org/app"]);
         assert_eq!(identity.spiffe_id(), Some("spiffe://example.org/app"));
         assert_eq!(identity.not_after, 1_935_792_000);
     }
@@ -170,18 +142,11 @@ mod tests {
     #[test]
     fn the_subject_is_read_as_name_and_as_text() {
         let der = certificate(
-            &[
-                (DnType::CountryName, "DE"),
-                (DnType::OrganizationName, "Acme, Inc"),
-                (DnType::CommonName, "worker"),
-            ],
+            &[(DnType::CountryName, "DE"), (DnType::OrganizationName, "Acme, Inc"), (DnType::CommonName, "worker")],
             vec![],
         );
         let identity = CertificateIdentity::of(&der).unwrap();
-        assert_eq!(
-            identity.subject.unwrap(),
-            r"CN=worker,O=Acme\, Inc,C=DE".parse().unwrap()
-        );
+        assert_eq!(identity.subject.unwrap(), r"CN=worker,O=Acme\, Inc,C=DE".parse().unwrap());
         assert_eq!(identity.subject_texts, [r"CN=worker,O=Acme\, Inc,C=DE"]);
     }
 
@@ -191,19 +156,13 @@ mod tests {
         let der = certificate(&[(dc, "org"), (DnType::CommonName, "worker")], vec![]);
         let identity = CertificateIdentity::of(&der).unwrap();
         assert_eq!(identity.subject_texts, ["CN=worker,DC=org", "CN=worker"]);
-        assert_eq!(
-            identity.subject.unwrap(),
-            "CN=worker,DC=org".parse().unwrap()
-        );
+        assert_eq!(identity.subject.unwrap(), "CN=worker,DC=org".parse().unwrap());
     }
 
     #[test]
     fn a_nameless_certificate_is_refused() {
         let der = certificate(&[], vec![]);
-        assert_eq!(
-            CertificateIdentity::of(&der),
-            Err(CertificateError::Nameless)
-        );
+        assert_eq!(CertificateIdentity::of(&der), Err(CertificateError::Nameless));
     }
 
     #[test]

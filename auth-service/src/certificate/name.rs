@@ -125,9 +125,7 @@ impl FromStr for DistinguishedName {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        parse_text(text)
-            .map(|rdns| Self { rdns })
-            .ok_or_else(|| InvalidName(text.to_owned()))
+        parse_text(text).map(|rdns| Self { rdns }).ok_or_else(|| InvalidName(text.to_owned()))
     }
 }
 
@@ -159,16 +157,11 @@ pub(super) fn parse_subject(subject: &X509Name<'_>) -> Result<Subject, InvalidNa
     }
     complete &= rdns.len() <= RDNS_MAX;
     rdns.reverse();
-    Ok(Subject {
-        name: complete.then_some(DistinguishedName { rdns }),
-        texts: printed(&known),
-    })
+    Ok(Subject { name: complete.then_some(DistinguishedName { rdns }), texts: printed(&known) })
 }
 
 fn value_of(attribute: &AttributeTypeAndValue<'_>) -> Result<String, InvalidName> {
-    let text = attribute
-        .as_str()
-        .map_err(|error| InvalidName(error.to_string()))?;
+    let text = attribute.as_str().map_err(|error| InvalidName(error.to_string()))?;
     Ok(text.to_owned())
 }
 
@@ -179,11 +172,7 @@ fn printed(attributes: &[(Attribute, String)]) -> Vec<String> {
     for kind in PRINT_ORDER {
         // Go keeps only the last common name and serial number.
         let single = matches!(kind, Attribute::CommonName | Attribute::SerialNumber);
-        let skip = if single {
-            group(kind).count().saturating_sub(1)
-        } else {
-            0
-        };
+        let skip = if single { group(kind).count().saturating_sub(1) } else { 0 };
         for (position, (_, value)) in group(kind).skip(skip).enumerate() {
             let separator = if position > 0 {
                 "+"
@@ -292,10 +281,7 @@ fn parse_value(text: &str) -> Option<(String, Option<char>, &str)> {
 /// Reads what follows a backslash: a special character, or two hexadecimal digits of one byte.
 fn unescape(characters: &mut std::str::Chars<'_>, bytes: &mut Vec<u8>) -> Option<()> {
     let first = characters.next()?;
-    if matches!(
-        first,
-        ' ' | '"' | '#' | '+' | ',' | ';' | '<' | '=' | '>' | '\\'
-    ) {
+    if matches!(first, ' ' | '"' | '#' | '+' | ',' | ';' | '<' | '=' | '>' | '\\') {
         bytes.push(u8::try_from(first).ok()?);
         return Some(());
     }
@@ -336,26 +322,15 @@ mod tests {
             ("CN=x+OU=a", "CN=x,OU=a", false),
         ];
         for (left, right, expected) in cases {
-            assert_eq!(
-                name(left).matches_in_any_order(&name(right)),
-                expected,
-                "{left} {right}"
-            );
-            assert_eq!(
-                name(right).matches_in_any_order(&name(left)),
-                expected,
-                "{right} {left}"
-            );
+            assert_eq!(name(left).matches_in_any_order(&name(right)), expected, "{left} {right}");
+            assert_eq!(name(right).matches_in_any_order(&name(left)), expected, "{right} {left}");
         }
     }
 
     #[test]
     fn escapes_are_read() {
         assert_eq!(name(r"CN=a\,b"), name(r"CN=a\2cb"));
-        assert_eq!(
-            name(r"CN=a\ ").rdns,
-            [Rdn(vec![(Attribute::CommonName, "a ".into())])]
-        );
+        assert_eq!(name(r"CN=a\ ").rdns, [Rdn(vec![(Attribute::CommonName, "a ".into())])]);
         assert_eq!(name("CN=a  ,O= b").rdns.len(), 2);
         assert_eq!(name("CN=a  ,O= b"), name("CN=a,O=b"));
         assert_eq!(name(r"CN=\c3\a4"), name("CN=ä"));
@@ -387,22 +362,9 @@ mod tests {
 
     #[test]
     fn an_escaped_value_reads_back() {
-        for value in [
-            "plain",
-            " lead",
-            "trail ",
-            "#hash",
-            "a,b+c\"d\\e<f>g;h",
-            " ",
-            "",
-            "ä",
-        ] {
+        for value in ["plain", " lead", "trail ", "#hash", "a,b+c\"d\\e<f>g;h", " ", "", "ä"] {
             let parsed = name(&format!("CN={}", escaped(value)));
-            assert_eq!(
-                parsed.rdns,
-                [Rdn(vec![(Attribute::CommonName, value.into())])],
-                "{value:?}"
-            );
+            assert_eq!(parsed.rdns, [Rdn(vec![(Attribute::CommonName, value.into())])], "{value:?}");
         }
     }
 

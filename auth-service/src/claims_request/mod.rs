@@ -54,28 +54,18 @@ pub fn decide_update(
         cause,
         reason,
     };
-    let token = text_of(body)
-        .map_err(|cause| refuse(UPDATE_ERROR, cause.to_owned(), Reason::ClaimsInvalid))?;
+    let token = text_of(body).map_err(|cause| refuse(UPDATE_ERROR, cause.to_owned(), Reason::ClaimsInvalid))?;
     let record = trust.admit_account(token, named, now).map_err(|error| {
         let (message, reason) = match &error {
-            AccountError::Invalid(_) | AccountError::Permissions(_) => {
-                (VALIDATION_FAILED, Reason::ClaimsInvalid)
-            }
-            AccountError::Untrusted { .. } | AccountError::StrictOperator => {
-                (UPDATE_ERROR, Reason::ClaimsUntrusted)
-            }
+            AccountError::Invalid(_) | AccountError::Permissions(_) => (VALIDATION_FAILED, Reason::ClaimsInvalid),
+            AccountError::Untrusted { .. } | AccountError::StrictOperator => (UPDATE_ERROR, Reason::ClaimsUntrusted),
             _ => (UPDATE_ERROR, error.reason()),
         };
         refuse(message, error.to_string(), reason)
     })?;
     let held = stored.and_then(|token| claims::decode::<Account>(token).ok());
-    if let Some(held) =
-        held.filter(|held| held.subject == record.key && held.issued_at > record.claims.issued_at)
-    {
-        let stale = ResolverError::Stale {
-            stored: held.issued_at,
-            offered: record.claims.issued_at,
-        };
+    if let Some(held) = held.filter(|held| held.subject == record.key && held.issued_at > record.claims.issued_at) {
+        let stale = ResolverError::Stale { stored: held.issued_at, offered: record.claims.issued_at };
         return Err(refuse(UPDATE_ERROR, stale.to_string(), Reason::ClaimsStale));
     }
     Ok(record)
@@ -102,17 +92,15 @@ pub fn update(
     now: i64,
 ) -> Result<(Arc<AccountRecord>, StoreOutcome), RequestRefusal> {
     let record = decide_update(body, named, None, trust, now)?;
-    let outcome = resolver
-        .store(&record, StorePolicy::Push, now)
-        .map_err(|error| RequestRefusal {
-            account: Some(record.key.to_string()),
-            message: UPDATE_ERROR.to_owned(),
-            reason: match error {
-                ResolverError::Stale { .. } => Reason::ClaimsStale,
-                _ => Reason::InternalError,
-            },
-            cause: error.to_string(),
-        })?;
+    let outcome = resolver.store(&record, StorePolicy::Push, now).map_err(|error| RequestRefusal {
+        account: Some(record.key.to_string()),
+        message: UPDATE_ERROR.to_owned(),
+        reason: match error {
+            ResolverError::Stale { .. } => Reason::ClaimsStale,
+            _ => Reason::InternalError,
+        },
+        cause: error.to_string(),
+    })?;
     Ok((record, outcome))
 }
 
@@ -126,9 +114,7 @@ fn text_of(body: &[u8]) -> Result<&str, &'static str> {
     if body.is_empty() {
         return Err("request body is empty");
     }
-    std::str::from_utf8(body)
-        .map(str::trim)
-        .map_err(|_| "the request body is not text")
+    std::str::from_utf8(body).map(str::trim).map_err(|_| "the request body is not text")
 }
 
 /// Decides about a claims delete: which accounts may go.
@@ -136,29 +122,20 @@ fn text_of(body: &[u8]) -> Result<&str, &'static str> {
 /// # Errors
 ///
 /// [`RequestRefusal`] with upstream's text; its answer has no `account`.
-pub fn decide_delete(
-    body: &[u8],
-    allowed: bool,
-    trust: &Trust,
-    now: i64,
-) -> Result<Vec<AccountKey>, RequestRefusal> {
+pub fn decide_delete(body: &[u8], allowed: bool, trust: &Trust, now: i64) -> Result<Vec<AccountKey>, RequestRefusal> {
     let refuse = |by: &str, cause: String, reason| RequestRefusal {
         account: None,
         message: format!("delete accounts request by {by} failed"),
         cause,
         reason,
     };
-    let token =
-        text_of(body).map_err(|cause| refuse("", cause.to_owned(), Reason::ClaimsInvalid))?;
-    let request: Verified<Generic> = claims::decode(token)
-        .map_err(|error| refuse("", error.to_string(), Reason::ClaimsInvalid))?;
+    let token = text_of(body).map_err(|cause| refuse("", cause.to_owned(), Reason::ClaimsInvalid))?;
+    let request: Verified<Generic> =
+        claims::decode(token).map_err(|error| refuse("", error.to_string(), Reason::ClaimsInvalid))?;
     let by = request.subject.to_string();
     let fault = |(cause, reason): (&str, Reason)| refuse(&by, cause.to_owned(), reason);
     if !allowed {
-        return Err(fault((
-            "delete must be enabled in server config",
-            Reason::ClaimsInvalid,
-        )));
+        return Err(fault(("delete must be enabled in server config", Reason::ClaimsInvalid)));
     }
     require_authority(&request, trust, now).map_err(fault)?;
     accounts_of(&request, trust.system_account()).map_err(fault)
@@ -180,10 +157,7 @@ fn require_authority(request: &Verified<Generic>, trust: &Trust, now: i64) -> Re
     Ok(())
 }
 
-fn accounts_of(
-    request: &Verified<Generic>,
-    system: Option<AccountKey>,
-) -> Result<Vec<AccountKey>, Fault> {
+fn accounts_of(request: &Verified<Generic>, system: Option<AccountKey>) -> Result<Vec<AccountKey>, Fault> {
     const MALFORMED: Fault = ("malformed request", Reason::ClaimsInvalid);
     let Some(Value::Array(listed)) = request.nats.members.get("accounts") else {
         return Err(MALFORMED);
@@ -193,15 +167,9 @@ fn accounts_of(
     }
     let mut accounts = Vec::with_capacity(listed.len());
     for entry in listed {
-        let key = entry
-            .as_str()
-            .and_then(|text| AccountKey::parse(text).ok())
-            .ok_or(MALFORMED)?;
+        let key = entry.as_str().and_then(|text| AccountKey::parse(text).ok()).ok_or(MALFORMED)?;
         if system == Some(key) {
-            return Err((
-                "not allowed to delete system account",
-                Reason::ClaimsInvalid,
-            ));
+            return Err(("not allowed to delete system account", Reason::ClaimsInvalid));
         }
         accounts.push(key);
     }
@@ -222,10 +190,7 @@ impl Deletion {
     pub fn message(&self) -> String {
         match self.failed.len() {
             0 => format!("deleted {} accounts", self.deleted.len()),
-            failed => format!(
-                "deleted {} accounts, failed for {failed}",
-                self.deleted.len()
-            ),
+            failed => format!("deleted {} accounts, failed for {failed}", self.deleted.len()),
         }
     }
 }

@@ -38,14 +38,9 @@ pub(crate) async fn authenticate(
 }
 
 fn unmapped(identity: &CertificateIdentity) -> Refusal {
-    let first = identity
-        .exact_names()
-        .chain(identity.subject_texts.iter().map(String::as_str))
-        .next();
-    let refusal = Refusal::new(
-        Reason::CertificateUnmapped,
-        "no user is configured under any name in the client certificate",
-    );
+    let first = identity.exact_names().chain(identity.subject_texts.iter().map(String::as_str)).next();
+    let refusal =
+        Refusal::new(Reason::CertificateUnmapped, "no user is configured under any name in the client certificate");
     match first {
         Some(name) => refusal.of_user(name),
         None => refusal,
@@ -64,24 +59,15 @@ pub(crate) fn find<'t, T>(
     if let Some(found) = identity.exact_names().find_map(exactly) {
         return Some(found);
     }
-    if let Some(subject) = identity
-        .subject
-        .as_ref()
-        .filter(|subject| !subject.is_empty())
-    {
+    if let Some(subject) = identity.subject.as_ref().filter(|subject| !subject.is_empty()) {
         let candidates = || named.iter().filter(|(_, found)| counts(found));
         let in_order = candidates().find(|(name, _)| name == subject);
-        let found =
-            in_order.or_else(|| candidates().find(|(name, _)| name.matches_in_any_order(subject)));
+        let found = in_order.or_else(|| candidates().find(|(name, _)| name.matches_in_any_order(subject)));
         if let Some((_, found)) = found {
             return Some(found);
         }
     }
-    identity
-        .subject_texts
-        .iter()
-        .map(String::as_str)
-        .find_map(exactly)
+    identity.subject_texts.iter().map(String::as_str).find_map(exactly)
 }
 
 /// Certificates of operator mode: which user JWT a certificate stands for.

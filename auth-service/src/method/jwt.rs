@@ -5,11 +5,10 @@
 
 use std::sync::Arc;
 
-use cordon_accounts::claims::{
-    self, ClaimsError, Hours, Network, Presence, User, UserTemplate, Verified,
-};
+use cordon_accounts::claims::{self, ClaimsError, Presence, User, UserTemplate, Verified};
+use cordon_accounts::explain;
 use cordon_accounts::key::{AccountKey, UserKey};
-use cordon_accounts::permissions::{Permissions, template};
+use cordon_accounts::permissions::Permissions;
 use cordon_accounts::reason::Reason;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -34,17 +33,11 @@ struct Effective {
 }
 
 /// Turns a user JWT into a principal.
-pub(crate) async fn authenticate(
-    mode: &OperatorMode,
-    attempt: &Attempt<'_>,
-) -> Result<Principal, Refusal> {
+pub(crate) async fn authenticate(mode: &OperatorMode, attempt: &Attempt<'_>) -> Result<Principal, Refusal> {
     let presented = find_token(mode, attempt)?;
-    let user: Verified<User> =
-        claims::decode(&presented.token).map_err(|error| undecodable(&error))?;
+    let user: Verified<User> = claims::decode(&presented.token).map_err(|error| undecodable(&error))?;
     let user_text = user.subject.to_string();
-    check(mode, attempt, &presented, &user)
-        .await
-        .map_err(|refusal| refusal.of_user(&user_text))
+    check(mode, attempt, &presented, &user).await.map_err(|refusal| refusal.of_user(&user_text))
 }
 
 async fn check(
@@ -64,8 +57,7 @@ async fn check(
         .account(&account_key, attempt.now)
         .await
         .map_err(|error| Refusal::new(error.reason(), error.to_string()))?;
-    check_in_account(attempt, presented, user, user_key, &account)
-        .map_err(|refusal| refusal.in_account(&account.name))
+    check_in_account(attempt, presented, user, user_key, &account).map_err(|refusal| refusal.in_account(&account.name))
 }
 
 /// Steps 9 to 18: everything that depends on the account. Nothing here waits or looks anything up.
@@ -82,26 +74,17 @@ fn check_in_account(
     require_proxy(template.proxy_required, attempt)?;
     require_current(account, attempt.now)?;
     if template.bearer_token && account.claims.nats.limits.disallow_bearer {
-        return Err(Refusal::new(
-            Reason::BearerNotAllowed,
-            "the account refuses bearer tokens",
-        ));
+        return Err(Refusal::new(Reason::BearerNotAllowed, "the account refuses bearer tokens"));
     }
-    require_connection_type(
-        &template.allowed_connection_types,
-        attempt.proof.connection_type,
-    )?;
+    require_connection_type(&template.allowed_connection_types, attempt.proof.connection_type)?;
     if !template.bearer_token && !presented.by_certificate {
         attempt.require_possession(&user_key)?;
     }
-    if account.revokes(&user.subject, user.issued_at) {
-        let detail = format!(
-            "JWTs of this user issued at {} or before are revoked: issue a new one",
-            user.issued_at
-        );
+    if account.claims.revokes(user) {
+        let detail = format!("JWTs of this user issued at {} or before are revoked: issue a new one", user.issued_at);
         return Err(Refusal::new(Reason::Revoked, detail));
     }
-    require_network(&template.src, attempt)?;
+    require_network(template, attempt)?;
     let window_end = require_time(template, attempt)?;
     let mut principal = bind(user, user_key, account, &effective)?;
     principal.method = match (presented.by_certificate, template.bearer_token) {
@@ -121,20 +104,12 @@ fn check_in_account(
 /// Step 2: the JWT of CONNECT, for MQTT the password, the JWT a certificate is mapped to, or the sentinel.
 fn find_token<'a>(mode: &'a OperatorMode, attempt: &Attempt<'a>) -> Result<Presented<'a>, Refusal> {
     let connect = attempt.proof.connect;
-    let presented = |token: &'a str, by_certificate| Presented {
-        token: token.into(),
-        by_certificate,
-    };
+    let presented = |token: &'a str, by_certificate| Presented { token: token.into(), by_certificate };
     if let Some(token) = present(connect.jwt.as_deref()) {
         return Ok(presented(token, false));
     }
-    let over_mqtt = matches!(
-        attempt.proof.connection_type,
-        ConnectionType::Mqtt | ConnectionType::MqttWs
-    );
-    if over_mqtt
-        && let Some(token) = present(connect.pass.as_ref().map(SecretString::expose_secret))
-    {
+    let over_mqtt = matches!(attempt.proof.connection_type, ConnectionType::Mqtt | ConnectionType::MqttWs);
+    if over_mqtt && let Some(token) = present(connect.pass.as_ref().map(SecretString::expose_secret)) {
         return Ok(presented(token, false));
     }
     if attempt.proof.map_certificates
@@ -145,10 +120,7 @@ fn find_token<'a>(mode: &'a OperatorMode, attempt: &Attempt<'a>) -> Result<Prese
     }
     match &mode.default_sentinel {
         Some(sentinel) => Ok(presented(sentinel, false)),
-        None => Err(Refusal::new(
-            Reason::MissingCredentials,
-            "no user JWT was presented: connect with a creds file",
-        )),
+        None => Err(Refusal::new(Reason::MissingCredentials, "no user JWT was presented: connect with a creds file")),
     }
 }
 
@@ -163,11 +135,8 @@ fn undecodable(error: &ClaimsError) -> Refusal {
 /// Steps 4 and 9.
 fn require_proxy(required: bool, attempt: &Attempt<'_>) -> Result<(), Refusal> {
     if required && !attempt.proxied {
-        return Err(Refusal::new(
-            Reason::ProxyRequired,
-            "the user may only connect through a trusted proxy",
-        )
-        .closing(ClosePolicy::PROXY_REQUIRED));
+        return Err(Refusal::new(Reason::ProxyRequired, "the user may only connect through a trusted proxy")
+            .closing(ClosePolicy::PROXY_REQUIRED));
     }
     Ok(())
 }
@@ -179,10 +148,7 @@ fn require_valid(user: &Verified<User>, now: i64) -> Result<(), Refusal> {
         return Err(Refusal::new(Reason::ClaimsInvalid, invalid.to_string()));
     }
     if user.is_expired(now) {
-        return Err(Refusal::new(
-            Reason::Expired,
-            format!("the user JWT expired at {}", user.expires),
-        ));
+        return Err(Refusal::new(Reason::Expired, format!("the user JWT expired at {}", user.expires)));
     }
     if let Err(invalid) = validation.require_valid() {
         return Err(Refusal::new(Reason::NotYetValid, invalid.to_string()));
@@ -207,58 +173,28 @@ fn require_pinned(mode: &OperatorMode, account: &AccountKey) -> Result<(), Refus
     if pinned.contains(account) || mode.trust.system_account() == Some(*account) {
         return Ok(());
     }
-    Err(Refusal::new(
-        Reason::AccountUnknown,
-        format!("`{account}` is not among the pinned accounts of this broker"),
-    ))
+    Err(Refusal::new(Reason::AccountUnknown, format!("`{account}` is not among the pinned accounts of this broker")))
 }
 
-/// Step 9.
-fn effective_template(
-    user: &Verified<User>,
-    account: &AccountRecord,
-) -> Result<Effective, Refusal> {
-    let Some(signer) = account.signer_of(&user.issuer) else {
-        let detail = format!(
-            "`{}` signed the user JWT, which is no key that signs users of this account",
-            user.issuer
-        );
-        return Err(Refusal::new(Reason::SignerUnknown, detail));
+/// Step 9, by the function that explanations use.
+fn effective_template(user: &Verified<User>, account: &AccountRecord) -> Result<Effective, Refusal> {
+    let template = explain::effective_template(user, &account.claims, account.strict)
+        .map_err(|(reason, detail)| Refusal::new(reason, detail))?;
+    let scope = match account.signer_of(&user.issuer) {
+        Some(Signer::Scoped(_, digest)) => Some(digest),
+        Some(Signer::Identity | Signer::Plain) | None => None,
     };
-    let Signer::Scoped(scope, digest) = signer else {
-        return Ok(Effective {
-            template: user.nats.template.clone(),
-            scope: None,
-        });
-    };
-    if !user.nats.template.is_empty() {
-        return Err(Refusal::new(
-            Reason::ScopedUserHasPermissions,
-            "users of a scoped signing key must carry no permissions, limits or conditions of their own",
-        ));
-    }
-    let template = template::expand(&scope.template, user, &account.claims)
-        .map_err(|error| Refusal::new(Reason::TemplateInvalid, error.to_string()))?;
-    Ok(Effective {
-        template,
-        scope: Some(digest),
-    })
+    Ok(Effective { template, scope })
 }
 
 /// Step 10.
 fn require_current(account: &AccountRecord, now: i64) -> Result<(), Refusal> {
     if account.is_expired(now) {
-        let detail = format!(
-            "the account JWT expired at {}: push a newer one",
-            account.claims.expires
-        );
+        let detail = format!("the account JWT expired at {}: push a newer one", account.claims.expires);
         return Err(Refusal::new(Reason::AccountExpired, detail));
     }
     if account.is_not_yet_valid(now) {
-        let detail = format!(
-            "the account JWT is not valid before {}",
-            account.claims.not_before
-        );
+        let detail = format!("the account JWT is not valid before {}", account.claims.not_before);
         return Err(Refusal::new(Reason::NotYetValid, detail));
     }
     Ok(())
@@ -269,15 +205,12 @@ fn require_connection_type(allowed: &[String], kind: ConnectionType) -> Result<(
     if kind.is_allowed_by(allowed) {
         return Ok(());
     }
-    Err(Refusal::new(
-        Reason::ConnectionTypeNotAllowed,
-        format!("the user may not connect as {kind}"),
-    ))
+    Err(Refusal::new(Reason::ConnectionTypeNotAllowed, format!("the user may not connect as {kind}")))
 }
 
 /// Step 15.
-fn require_network(allowed: &[String], attempt: &Attempt<'_>) -> Result<(), Refusal> {
-    if allowed.is_empty() {
+fn require_network(template: &UserTemplate, attempt: &Attempt<'_>) -> Result<(), Refusal> {
+    if template.src.is_empty() {
         return Ok(());
     }
     let Some(peer) = attempt.proof.peer_ip else {
@@ -286,27 +219,21 @@ fn require_network(allowed: &[String], attempt: &Attempt<'_>) -> Result<(), Refu
             "the peer's address is not known, and the user's networks are limited",
         ));
     };
-    let inside = |text: &String| Network::parse(text).is_ok_and(|network| network.contains(peer));
-    if allowed.iter().any(inside) {
+    let networks = template.networks().map_err(|error| Refusal::new(Reason::AddressNotAllowed, error.to_string()))?;
+    if networks.iter().any(|network| network.contains(peer)) {
         return Ok(());
     }
-    Err(Refusal::new(
-        Reason::AddressNotAllowed,
-        format!("{peer} is in none of the user's networks"),
-    ))
+    Err(Refusal::new(Reason::AddressNotAllowed, format!("{peer} is in none of the user's networks")))
 }
 
 /// Step 16: the moment at which the time range that holds now ends, if ranges are set.
 fn require_time(template: &UserTemplate, attempt: &Attempt<'_>) -> Result<Option<i64>, Refusal> {
     let refused = |detail: String| Refusal::new(Reason::TimeNotAllowed, detail);
-    let hours = Hours::new(&template.times, &template.times_location)
-        .map_err(|error| refused(error.to_string()))?;
+    let hours = template.hours().map_err(|error| refused(error.to_string()))?;
     match hours.presence(attempt.now, attempt.zone.offset_at(attempt.now)) {
         Presence::Always => Ok(None),
         Presence::Until(end) => Ok(Some(end)),
-        Presence::Never => Err(refused(
-            "now is in none of the user's time ranges".to_owned(),
-        )),
+        Presence::Never => Err(refused("now is in none of the user's time ranges".to_owned())),
     }
 }
 

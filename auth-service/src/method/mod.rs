@@ -36,30 +36,18 @@ pub(crate) struct Attempt<'a> {
 impl Attempt<'_> {
     /// Checks that `sig` of CONNECT is the signature of `user` over the nonce as sent in INFO.
     pub(crate) fn require_possession(&self, user: &UserKey) -> Result<(), Refusal> {
-        verify_nonce(
-            &user.public(),
-            self.proof.connect.sig.as_deref(),
-            self.proof.nonce,
-        )
+        verify_nonce(&user.public(), self.proof.connect.sig.as_deref(), self.proof.nonce)
     }
 }
 
 /// Checks a base64 signature over the nonce.
-pub(crate) fn verify_nonce(
-    key: &PublicKey,
-    signature: Option<&str>,
-    nonce: &[u8],
-) -> Result<(), Refusal> {
+pub(crate) fn verify_nonce(key: &PublicKey, signature: Option<&str>, nonce: &[u8]) -> Result<(), Refusal> {
     let wrong = |detail: &str| Refusal::new(Reason::WrongNonceSignature, detail);
-    let signature =
-        present(signature).ok_or_else(|| wrong("`sig` is missing: sign the nonce of INFO"))?;
+    let signature = present(signature).ok_or_else(|| wrong("`sig` is missing: sign the nonce of INFO"))?;
     if nonce.is_empty() {
-        return Err(wrong(
-            "no nonce was sent on this connection, so none can be signed",
-        ));
+        return Err(wrong("no nonce was sent on this connection, so none can be signed"));
     }
     let signature = decode_signature(signature).ok_or_else(|| wrong("`sig` is not base64"))?;
-    key.verify(nonce, &signature).map_err(|_| {
-        wrong("`sig` is not the signature of the nonce's characters by the key presented")
-    })
+    key.verify(nonce, &signature)
+        .map_err(|_| wrong("`sig` is not the signature of the nonce's characters by the key presented"))
 }

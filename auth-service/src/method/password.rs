@@ -22,9 +22,7 @@ pub(crate) async fn authenticate(
         if let (Some(stand_in), Some(given)) = (users.any_hashed_password(), given) {
             let _: Verdict = passwords.verify(stand_in, given).await;
         }
-        return Err(
-            Refusal::new(Reason::UnknownUser, "no user of this name is configured").of_user(name),
-        );
+        return Err(Refusal::new(Reason::UnknownUser, "no user of this name is configured").of_user(name));
     };
     user.admits(attempt)?;
     require_password(user, given, passwords).await?;
@@ -38,15 +36,10 @@ pub(crate) async fn require_password(
     given: Option<&SecretString>,
     passwords: &PasswordChecker,
 ) -> Result<(), Refusal> {
-    let wrong = |detail: &str| {
-        Refusal::new(Reason::WrongPassword, detail)
-            .of_user(&user.name)
-            .in_account(&user.account)
-    };
+    let wrong =
+        |detail: &str| Refusal::new(Reason::WrongPassword, detail).of_user(&user.name).in_account(&user.account);
     let Some(stored) = user.password() else {
-        return Err(wrong(
-            "the user has no password and is known by certificate only",
-        ));
+        return Err(wrong("the user has no password and is known by certificate only"));
     };
     let Some(given) = given else {
         return Err(wrong("no password was presented"));

@@ -19,24 +19,11 @@ pub(crate) async fn authenticate(
     passwords: &PasswordChecker,
 ) -> Result<Principal, Refusal> {
     let Some(given) = attempt.proof.connect.auth_token.as_ref() else {
-        return Err(Refusal::new(
-            Reason::MissingCredentials,
-            "no token was presented",
-        ));
+        return Err(Refusal::new(Reason::MissingCredentials, "no token was presented"));
     };
     match passwords.verify(stored, given).await {
-        Verdict::Match => Ok(Principal::bare(
-            AccountName::global(),
-            REDACTED.to_owned(),
-            Method::Token,
-        )),
-        Verdict::Mismatch => Err(Refusal::new(
-            Reason::WrongToken,
-            "the token presented is another",
-        )),
-        Verdict::Unusable => Err(Refusal::new(
-            Reason::WrongToken,
-            "the configured token is no hash that can be read",
-        )),
+        Verdict::Match => Ok(Principal::bare(AccountName::global(), REDACTED.to_owned(), Method::Token)),
+        Verdict::Mismatch => Err(Refusal::new(Reason::WrongToken, "the token presented is another")),
+        Verdict::Unusable => Err(Refusal::new(Reason::WrongToken, "the configured token is no hash that can be read")),
     }
 }

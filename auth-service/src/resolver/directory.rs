@@ -77,16 +77,9 @@ impl DirectoryResolver {
     /// # Errors
     ///
     /// [`OpenError`] if it cannot be made, read or written.
-    pub fn open(
-        directory: impl Into<PathBuf>,
-        options: DirectoryOptions,
-        now: i64,
-    ) -> Result<Self, OpenError> {
+    pub fn open(directory: impl Into<PathBuf>, options: DirectoryOptions, now: i64) -> Result<Self, OpenError> {
         let directory = directory.into();
-        let failed = |source| OpenError {
-            path: directory.display().to_string(),
-            source,
-        };
+        let failed = |source| OpenError { path: directory.display().to_string(), source };
         fs::create_dir_all(&directory).map_err(failed)?;
         let mut index = Index::default();
         let mut ignored = Vec::new();
@@ -103,13 +96,7 @@ impl DirectoryResolver {
             }
         }
         sync_directory(&directory).map_err(failed)?;
-        Ok(Self {
-            directory,
-            options,
-            index: RwLock::new(index),
-            writing: Mutex::new(()),
-            ignored,
-        })
+        Ok(Self { directory, options, index: RwLock::new(index), writing: Mutex::new(()), ignored })
     }
 
     /// Names of `.jwt` files that are not served, because they hold no account JWT of the key in their name.
@@ -153,9 +140,7 @@ impl DirectoryResolver {
         let name = file_name(key, SUFFIX);
         let path = self.directory.join(&name);
         let done = match mode {
-            DeleteMode::Rename => {
-                fs::rename(&path, self.directory.join(file_name(key, DELETED_SUFFIX)))
-            }
+            DeleteMode::Rename => fs::rename(&path, self.directory.join(file_name(key, DELETED_SUFFIX))),
             DeleteMode::Remove | DeleteMode::Refuse => fs::remove_file(&path),
         };
         match done {
@@ -193,12 +178,7 @@ impl Resolver for DirectoryResolver {
         }
     }
 
-    fn store(
-        &self,
-        record: &AccountRecord,
-        policy: StorePolicy,
-        now: i64,
-    ) -> Result<StoreOutcome, ResolverError> {
+    fn store(&self, record: &AccountRecord, policy: StorePolicy, now: i64) -> Result<StoreOutcome, ResolverError> {
         let offered = Known::new(&record.claims, record.token(), now);
         let _writing = self.writing.lock();
         if let Some(known) = self.index.read().known.get(&record.key)
@@ -208,26 +188,15 @@ impl Resolver for DirectoryResolver {
         }
         self.make_room(&record.key)?;
         let name = file_name(&record.key, SUFFIX);
-        let temporary = self
-            .directory
-            .join(file_name(&record.key, TEMPORARY_SUFFIX));
-        write_durably(
-            &self.directory,
-            &temporary,
-            &self.directory.join(&name),
-            record.token().as_bytes(),
-        )
-        .map_err(|error| failure("written", name, error))?;
+        let temporary = self.directory.join(file_name(&record.key, TEMPORARY_SUFFIX));
+        write_durably(&self.directory, &temporary, &self.directory.join(&name), record.token().as_bytes())
+            .map_err(|error| failure("written", name, error))?;
         self.index.write().insert(record.key, offered);
         Ok(StoreOutcome::Stored)
     }
 
     fn remove(&self, key: &AccountKey) -> Result<bool, ResolverError> {
-        let mode = if self.options.cache {
-            DeleteMode::Remove
-        } else {
-            self.options.delete
-        };
+        let mode = if self.options.cache { DeleteMode::Remove } else { self.options.delete };
         if mode == DeleteMode::Refuse {
             return Err(ResolverError::DeleteNotAllowed);
         }
@@ -247,12 +216,7 @@ impl Resolver for DirectoryResolver {
         self.index.read().hash(now)
     }
 
-    fn pack(
-        &self,
-        asker: Option<StoreHash>,
-        now: i64,
-        visit: &mut dyn FnMut(PackLine),
-    ) -> Result<(), ResolverError> {
+    fn pack(&self, asker: Option<StoreHash>, now: i64, visit: &mut dyn FnMut(PackLine)) -> Result<(), ResolverError> {
         if asker == Some(self.hash(now)) {
             return Ok(());
         }
@@ -268,11 +232,7 @@ impl Resolver for DirectoryResolver {
         let _writing = self.writing.lock();
         let dead: Vec<AccountKey> = {
             let index = self.index.read();
-            let aged = index
-                .known
-                .iter()
-                .filter(|(_, known)| self.is_past_ttl(known, now))
-                .map(|(key, _)| *key);
+            let aged = index.known.iter().filter(|(_, known)| self.is_past_ttl(known, now)).map(|(key, _)| *key);
             let mut dead = index.expired(now);
             dead.extend(aged);
             dead.sort();
@@ -300,11 +260,7 @@ fn file_name(key: &AccountKey, suffix: &str) -> String {
 }
 
 fn failure(action: &'static str, path: String, source: io::Error) -> ResolverError {
-    ResolverError::Io {
-        action,
-        path,
-        source,
-    }
+    ResolverError::Io { action, path, source }
 }
 
 /// What a file found at start holds; `None` if it is no account JWT of the key in its name.
@@ -317,20 +273,13 @@ fn read_known(directory: &Path, stem: &str, now: i64) -> Option<(AccountKey, Kno
 
 fn read_token(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    let limit = u64::try_from(TOKEN_BYTES_MAX)
-        .unwrap_or(u64::MAX)
-        .saturating_add(2);
+    let limit = u64::try_from(TOKEN_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(2);
     File::open(path)?.take(limit).read_to_string(&mut text)?;
     Ok(text.trim().to_owned())
 }
 
 /// Writes `content` so that `path` has it whole, or is as it was, whatever happens.
-fn write_durably(
-    directory: &Path,
-    temporary: &Path,
-    path: &Path,
-    content: &[u8],
-) -> io::Result<()> {
+fn write_durably(directory: &Path, temporary: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
     let written = (|| {
         let mut file = open_for_writing(temporary)?;
         file.write_all(content)?;

@@ -62,28 +62,17 @@ impl Known {
     }
 
     /// Whether `offered` may replace this; `None` says yes.
-    pub(super) fn yields_to(
-        &self,
-        offered: &Self,
-        policy: StorePolicy,
-    ) -> Result<Option<StoreOutcome>, ResolverError> {
+    pub(super) fn yields_to(&self, offered: &Self, policy: StorePolicy) -> Result<Option<StoreOutcome>, ResolverError> {
         if self.digest == offered.digest {
             return Ok(Some(StoreOutcome::Unchanged));
         }
         let (stored, offered_at) = (self.issued_at, offered.issued_at);
         match policy {
-            StorePolicy::Push if offered_at < stored => Err(ResolverError::Stale {
-                stored,
-                offered: offered_at,
-            }),
+            StorePolicy::Push if offered_at < stored => Err(ResolverError::Stale { stored, offered: offered_at }),
             StorePolicy::Push => Ok(None),
             StorePolicy::Merge => {
                 let newer = (offered_at, offered.id.as_str()) > (stored, self.id.as_str());
-                Ok(if newer {
-                    None
-                } else {
-                    Some(StoreOutcome::Kept)
-                })
+                Ok(if newer { None } else { Some(StoreOutcome::Kept) })
             }
         }
     }
@@ -111,18 +100,12 @@ impl Index {
     }
 
     pub(super) fn least_used(&self) -> Option<AccountKey> {
-        self.known
-            .iter()
-            .min_by_key(|(_, known)| known.used)
-            .map(|(key, _)| *key)
+        self.known.iter().min_by_key(|(_, known)| known.used).map(|(key, _)| *key)
     }
 
     /// Keys of what is not expired, in order.
     pub(super) fn list(&self, now: i64) -> Vec<AccountKey> {
-        let live = self
-            .known
-            .iter()
-            .filter(|(_, known)| !known.is_expired(now));
+        let live = self.known.iter().filter(|(_, known)| !known.is_expired(now));
         let mut keys: Vec<AccountKey> = live.map(|(key, _)| *key).collect();
         keys.sort();
         keys

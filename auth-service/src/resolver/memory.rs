@@ -27,12 +27,7 @@ impl Resolver for MemoryResolver {
         Ok(self.held.read().tokens.get(key).cloned())
     }
 
-    fn store(
-        &self,
-        record: &AccountRecord,
-        policy: StorePolicy,
-        now: i64,
-    ) -> Result<StoreOutcome, ResolverError> {
+    fn store(&self, record: &AccountRecord, policy: StorePolicy, now: i64) -> Result<StoreOutcome, ResolverError> {
         let offered = Known::new(&record.claims, record.token(), now);
         let mut held = self.held.write();
         if let Some(known) = held.index.known.get(&record.key)
@@ -57,12 +52,7 @@ impl Resolver for MemoryResolver {
         self.held.read().index.hash(now)
     }
 
-    fn pack(
-        &self,
-        asker: Option<StoreHash>,
-        now: i64,
-        visit: &mut dyn FnMut(PackLine),
-    ) -> Result<(), ResolverError> {
+    fn pack(&self, asker: Option<StoreHash>, now: i64, visit: &mut dyn FnMut(PackLine)) -> Result<(), ResolverError> {
         if asker == Some(self.hash(now)) {
             return Ok(());
         }

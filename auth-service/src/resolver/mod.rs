@@ -63,9 +63,7 @@ pub enum ResolverError {
     #[error("delete must be enabled in server config")]
     DeleteNotAllowed,
     /// The update was issued before the one that is stored.
-    #[error(
-        "the account JWT was issued at {offered}, before the stored one of {stored}: sign a new one"
-    )]
+    #[error("the account JWT was issued at {offered}, before the stored one of {stored}: sign a new one")]
     Stale {
         /// `iat` of the stored token.
         stored: i64,
@@ -88,12 +86,7 @@ pub trait Resolver: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// [`ResolverError`]: full, stale or a disk that failed. What was stored before is then still stored.
-    fn store(
-        &self,
-        record: &AccountRecord,
-        policy: StorePolicy,
-        now: i64,
-    ) -> Result<StoreOutcome, ResolverError>;
+    fn store(&self, record: &AccountRecord, policy: StorePolicy, now: i64) -> Result<StoreOutcome, ResolverError>;
 
     /// Removes an account; says whether it was there. Unknown accounts are no error.
     ///
@@ -113,12 +106,7 @@ pub trait Resolver: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// [`ResolverError::Io`], after which no more is visited.
-    fn pack(
-        &self,
-        asker: Option<StoreHash>,
-        now: i64,
-        visit: &mut dyn FnMut(PackLine),
-    ) -> Result<(), ResolverError>;
+    fn pack(&self, asker: Option<StoreHash>, now: i64, visit: &mut dyn FnMut(PackLine)) -> Result<(), ResolverError>;
 
     /// Removes expired tokens; says of which accounts.
     ///

@@ -39,30 +39,14 @@ fn stored_accounts_survive_a_restart() {
     let house = House::new();
     let (folder, resolver) = directory(DirectoryOptions::default());
     let record = house.record();
-    assert_eq!(
-        resolver.store(&record, StorePolicy::Push, NOW).unwrap(),
-        StoreOutcome::Stored
-    );
-    assert_eq!(
-        resolver.store(&record, StorePolicy::Push, NOW).unwrap(),
-        StoreOutcome::Unchanged
-    );
+    assert_eq!(resolver.store(&record, StorePolicy::Push, NOW).unwrap(), StoreOutcome::Stored);
+    assert_eq!(resolver.store(&record, StorePolicy::Push, NOW).unwrap(), StoreOutcome::Unchanged);
     let file = folder.path().join(format!("{}.jwt", record.key));
     assert_eq!(fs::read_to_string(&file).unwrap(), record.token());
     let again = reopen(&folder, DirectoryOptions::default());
-    assert_eq!(
-        again.lookup(&record.key).unwrap().as_deref(),
-        Some(record.token())
-    );
-    assert_eq!(
-        (again.list(NOW), again.hash(NOW)),
-        (vec![record.key], resolver.hash(NOW))
-    );
-    assert_eq!(
-        fs::read_dir(folder.path()).unwrap().count(),
-        1,
-        "nothing temporary stays"
-    );
+    assert_eq!(again.lookup(&record.key).unwrap().as_deref(), Some(record.token()));
+    assert_eq!((again.list(NOW), again.hash(NOW)), (vec![record.key], resolver.hash(NOW)));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing temporary stays");
 }
 
 #[test]
@@ -79,18 +63,10 @@ fn leftovers_and_foreign_files_are_not_served() {
     let resolver = reopen(&folder, DirectoryOptions::default());
     assert!(resolver.is_empty());
     assert_eq!(resolver.ignored().len(), 3);
-    assert!(
-        !folder
-            .path()
-            .join(format!("{}.jwt.tmp", record.key))
-            .exists()
-    );
+    assert!(!folder.path().join(format!("{}.jwt.tmp", record.key)).exists());
     assert_eq!(resolver.lookup(&record.key).unwrap(), None);
     resolver.store(&record, StorePolicy::Push, NOW).unwrap();
-    assert_eq!(
-        resolver.lookup(&record.key).unwrap().as_deref(),
-        Some(record.token())
-    );
+    assert_eq!(resolver.lookup(&record.key).unwrap().as_deref(), Some(record.token()));
 }
 
 #[test]
@@ -101,22 +77,10 @@ fn a_push_never_goes_back_in_time_and_a_merge_keeps_the_newer() {
     let in_memory = MemoryResolver::default();
     for resolver in [&on_disk as &dyn Resolver, &in_memory] {
         resolver.store(&old, StorePolicy::Push, NOW).unwrap();
-        assert_eq!(
-            resolver.store(&new, StorePolicy::Merge, NOW).unwrap(),
-            StoreOutcome::Stored
-        );
-        assert_eq!(
-            resolver.store(&old, StorePolicy::Merge, NOW).unwrap(),
-            StoreOutcome::Kept
-        );
-        assert!(matches!(
-            resolver.store(&old, StorePolicy::Push, NOW),
-            Err(ResolverError::Stale { .. })
-        ));
-        assert_eq!(
-            resolver.lookup(&new.key).unwrap().as_deref(),
-            Some(new.token())
-        );
+        assert_eq!(resolver.store(&new, StorePolicy::Merge, NOW).unwrap(), StoreOutcome::Stored);
+        assert_eq!(resolver.store(&old, StorePolicy::Merge, NOW).unwrap(), StoreOutcome::Kept);
+        assert!(matches!(resolver.store(&old, StorePolicy::Push, NOW), Err(ResolverError::Stale { .. })));
+        assert_eq!(resolver.lookup(&new.key).unwrap().as_deref(), Some(new.token()));
     }
 }
 
@@ -125,48 +89,29 @@ fn deleting_follows_the_mode() {
     let house = House::new();
     let record = house.record();
     let name = format!("{}.jwt", record.key);
-    for (delete, left) in [
-        (DeleteMode::Rename, vec![format!("{name}.deleted")]),
-        (DeleteMode::Remove, vec![]),
-    ] {
-        let (folder, resolver) = directory(DirectoryOptions {
-            delete,
-            ..DirectoryOptions::default()
-        });
+    for (delete, left) in [(DeleteMode::Rename, vec![format!("{name}.deleted")]), (DeleteMode::Remove, vec![])] {
+        let (folder, resolver) = directory(DirectoryOptions { delete, ..DirectoryOptions::default() });
         resolver.store(&record, StorePolicy::Push, NOW).unwrap();
         assert!(resolver.remove(&record.key).unwrap());
-        assert!(
-            !resolver.remove(&record.key).unwrap(),
-            "unknown accounts are no error"
-        );
+        assert!(!resolver.remove(&record.key).unwrap(), "unknown accounts are no error");
         assert_eq!(resolver.lookup(&record.key).unwrap(), None);
-        let names = fs::read_dir(folder.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         assert_eq!(names.collect::<Vec<_>>(), left);
         assert!(reopen(&folder, DirectoryOptions::default()).is_empty());
     }
     let (_folder, resolver) = directory(DirectoryOptions::default());
     resolver.store(&record, StorePolicy::Push, NOW).unwrap();
     assert!(!resolver.allows_delete());
-    assert!(matches!(
-        resolver.remove(&record.key),
-        Err(ResolverError::DeleteNotAllowed)
-    ));
+    assert!(matches!(resolver.remove(&record.key), Err(ResolverError::DeleteNotAllowed)));
     assert!(resolver.lookup(&record.key).unwrap().is_some());
 }
 
 #[test]
 fn a_full_store_refuses_new_accounts_and_a_cache_evicts_the_least_used() {
     let house = House::new();
-    let records: Vec<_> = (0..3)
-        .map(|_| record_of(&house, &seed(Role::Account), NOW - 5))
-        .collect();
+    let records: Vec<_> = (0..3).map(|_| record_of(&house, &seed(Role::Account), NOW - 5)).collect();
     let limit = Some(2);
-    let (_folder, full) = directory(DirectoryOptions {
-        limit,
-        ..DirectoryOptions::default()
-    });
+    let (_folder, full) = directory(DirectoryOptions { limit, ..DirectoryOptions::default() });
     for record in &records[..2] {
         full.store(record, StorePolicy::Push, NOW).unwrap();
     }
@@ -175,44 +120,25 @@ fn a_full_store_refuses_new_accounts_and_a_cache_evicts_the_least_used() {
     let newer = record_at(&house, NOW);
     assert!(full.store(&newer, StorePolicy::Push, NOW).is_err());
 
-    let (folder, cache) = directory(DirectoryOptions {
-        limit,
-        cache: true,
-        ..DirectoryOptions::default()
-    });
+    let (folder, cache) = directory(DirectoryOptions { limit, cache: true, ..DirectoryOptions::default() });
     for record in &records[..2] {
         cache.store(record, StorePolicy::Merge, NOW).unwrap();
     }
     cache.lookup(&records[0].key).unwrap();
     cache.store(&records[2], StorePolicy::Merge, NOW).unwrap();
-    assert_eq!(
-        cache.lookup(&records[1].key).unwrap(),
-        None,
-        "the least used made room"
-    );
+    assert_eq!(cache.lookup(&records[1].key).unwrap(), None, "the least used made room");
     assert!(cache.lookup(&records[0].key).unwrap().is_some());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     cache.store(&records[1], StorePolicy::Merge, NOW).unwrap();
-    assert!(
-        cache.lookup(&records[1].key).unwrap().is_some(),
-        "fetched again"
-    );
+    assert!(cache.lookup(&records[1].key).unwrap().is_some(), "fetched again");
 }
 
 #[test]
 fn a_known_account_can_be_updated_in_a_full_store() {
     let house = House::new();
-    let (_folder, full) = directory(DirectoryOptions {
-        limit: Some(1),
-        ..DirectoryOptions::default()
-    });
-    full.store(&record_at(&house, NOW - 5), StorePolicy::Push, NOW)
-        .unwrap();
-    assert_eq!(
-        full.store(&record_at(&house, NOW), StorePolicy::Push, NOW)
-            .unwrap(),
-        StoreOutcome::Stored
-    );
+    let (_folder, full) = directory(DirectoryOptions { limit: Some(1), ..DirectoryOptions::default() });
+    full.store(&record_at(&house, NOW - 5), StorePolicy::Push, NOW).unwrap();
+    assert_eq!(full.store(&record_at(&house, NOW), StorePolicy::Push, NOW).unwrap(), StoreOutcome::Stored);
 }
 
 #[test]
@@ -226,9 +152,7 @@ fn expired_tokens_are_left_out_and_swept() {
     assert!(resolver.list(NOW + 11).is_empty());
     assert_eq!(resolver.hash(NOW + 11), StoreHash::default());
     let mut lines = Vec::new();
-    resolver
-        .pack(None, NOW + 11, &mut |line| lines.push(line))
-        .unwrap();
+    resolver.pack(None, NOW + 11, &mut |line| lines.push(line)).unwrap();
     assert!(lines.is_empty());
     assert!(resolver.sweep(NOW + 10).unwrap().is_empty());
     assert_eq!(resolver.sweep(NOW + 11).unwrap(), [record.key]);
@@ -238,11 +162,7 @@ fn expired_tokens_are_left_out_and_swept() {
 #[test]
 fn a_cache_forgets_after_its_ttl() {
     let house = House::new();
-    let options = DirectoryOptions {
-        cache: true,
-        ttl: Some(Duration::from_mins(1)),
-        ..DirectoryOptions::default()
-    };
+    let options = DirectoryOptions { cache: true, ttl: Some(Duration::from_mins(1)), ..DirectoryOptions::default() };
     let (_folder, cache) = directory(options);
     let record = house.record();
     cache.store(&record, StorePolicy::Merge, NOW).unwrap();
@@ -253,10 +173,7 @@ fn a_cache_forgets_after_its_ttl() {
 #[test]
 fn the_hash_is_the_xor_of_the_tokens_digests() {
     let house = House::new();
-    let (a, b) = (
-        record_of(&house, &seed(Role::Account), NOW),
-        record_of(&house, &seed(Role::Account), NOW),
-    );
+    let (a, b) = (record_of(&house, &seed(Role::Account), NOW), record_of(&house, &seed(Role::Account), NOW));
     let (left, right) = (MemoryResolver::default(), MemoryResolver::default());
     for (resolver, order) in [(&left, [&a, &b]), (&right, [&b, &a])] {
         for record in order {
@@ -264,17 +181,10 @@ fn the_hash_is_the_xor_of_the_tokens_digests() {
         }
     }
     assert_eq!(left.hash(NOW), right.hash(NOW));
-    let expected: Vec<u8> = StoreHash::of_token(a.token())
-        .0
-        .iter()
-        .zip(StoreHash::of_token(b.token()).0)
-        .map(|(x, y)| x ^ y)
-        .collect();
+    let expected: Vec<u8> =
+        StoreHash::of_token(a.token()).0.iter().zip(StoreHash::of_token(b.token()).0).map(|(x, y)| x ^ y).collect();
     assert_eq!(left.hash(NOW).0.as_slice(), expected);
-    assert_eq!(
-        StoreHash::from_request(&left.hash(NOW).0),
-        Some(left.hash(NOW))
-    );
+    assert_eq!(StoreHash::from_request(&left.hash(NOW).0), Some(left.hash(NOW)));
     for no_hash in [&b""[..], &[0; 31], &[0; 33]] {
         assert_eq!(StoreHash::from_request(no_hash), None);
     }
@@ -282,9 +192,7 @@ fn the_hash_is_the_xor_of_the_tokens_digests() {
 
 fn pack_of(resolver: &dyn Resolver, asker: Option<StoreHash>) -> String {
     let mut lines = Vec::new();
-    resolver
-        .pack(asker, NOW, &mut |line| lines.push(line.to_string()))
-        .unwrap();
+    resolver.pack(asker, NOW, &mut |line| lines.push(line.to_string())).unwrap();
     lines.join("\n")
 }
 

@@ -50,10 +50,7 @@ pub fn still_valid(
         return Err((Reason::AccountExpired, ClosePolicy::ACCOUNT_EXPIRED));
     }
     if principal.bearer && account.claims.nats.limits.disallow_bearer {
-        return Err((
-            Reason::BearerNotAllowed,
-            ClosePolicy::AUTHORIZATION_VIOLATION,
-        ));
+        return Err((Reason::BearerNotAllowed, ClosePolicy::AUTHORIZATION_VIOLATION));
     }
     if let Some(user) = &principal.user_key
         && principal.issuer.is_some()
@@ -62,8 +59,8 @@ pub fn still_valid(
         return Err((Reason::Revoked, ClosePolicy::REVOKED));
     }
     require_same_signer(principal, account)?;
-    let inherited = principal.inherits_default_permissions
-        && principal.permissions.claim() != account.default_permissions.claim();
+    let inherited =
+        principal.inherits_default_permissions && principal.permissions.claim() != account.default_permissions.claim();
     Ok(PrincipalUpdate {
         limits: principal.own_limits.min(account.limits),
         permissions: inherited.then(|| Arc::clone(&account.default_permissions)),
@@ -71,10 +68,7 @@ pub fn still_valid(
 }
 
 /// The key that signed the user must still sign for the account, under the very same scope.
-fn require_same_signer(
-    principal: &Principal,
-    account: &AccountRecord,
-) -> Result<(), (Reason, ClosePolicy)> {
+fn require_same_signer(principal: &Principal, account: &AccountRecord) -> Result<(), (Reason, ClosePolicy)> {
     let Some(issuer) = &principal.issuer else {
         return Ok(());
     };
@@ -90,8 +84,7 @@ fn require_same_signer(
 }
 
 /// How every connection of an account ends that was deleted from the resolver.
-pub const ACCOUNT_DELETED: (Reason, ClosePolicy) =
-    (Reason::AccountUnknown, ClosePolicy::ACCOUNT_EXPIRED);
+pub const ACCOUNT_DELETED: (Reason, ClosePolicy) = (Reason::AccountUnknown, ClosePolicy::ACCOUNT_EXPIRED);
 
 #[cfg(test)]
 mod tests;

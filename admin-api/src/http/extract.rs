@@ -1,0 +1,218 @@
+//! Bodies, queries and path parameters, with problems instead of plain-text rejections.
+
+use axum::extract::rejection::{BytesRejection, JsonRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::{HeaderMap, header, request::Parts};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use crate::problem::{Code, Problem};
+
+/// A JSON body that was read whole and parsed into `T`. Keeps the bytes: idempotency compares them.
+#[derive(Debug)]
+pub struct Body<T> {
+    /// What was asked.
+    pub value: T,
+    /// The bytes it was read from.
+    pub raw: Bytes,
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let json = is_json(request.headers());
+        let raw = Bytes::from_request(request, state).await.map_err(|rejection| unreadable(&rejection))?;
+        if !json {
+            return Err(Problem::new(Code::UnsupportedMediaType, "the body's content type is not application/json"));
+        }
+        let axum::Json(value) = axum::Json::<T>::from_bytes(&raw).map_err(|rejection| malformed(&rejection))?;
+        Ok(Self { value, raw })
+    }
+}
+
+/// A JSON body that may be left out; then `T`'s default holds.
+#[derive(Debug)]
+pub struct OptionalBody<T> {
+    /// What was asked, or the default.
+    pub value: T,
+    /// The bytes it was read from.
+    pub raw: Bytes,
+}
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let json = is_json(request.headers());
+        let raw = Bytes::from_request(request, state).await.map_err(|rejection| unreadable(&rejection))?;
+        if raw.is_empty() {
+            return Ok(Self { value: T::default(), raw });
+        }
+        if !json {
+            return Err(Problem::new(Code::UnsupportedMediaType, "the body's content type is not application/json"));
+        }
+        let axum::Json(value) = axum::Json::<T>::from_bytes(&raw).map_err(|rejection| malformed(&rejection))?;
+        Ok(Self { value, raw })
+    }
+}
+
+/// The query of the URL, parsed into `T`. Unknown parameters are refused where `T` says so.
+#[derive(Debug)]
+pub struct Asked<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Query::<T>::from_request_parts(parts, state).await.map(|Query(value)| Self(value)).map_err(|rejection| {
+            let text = match &rejection {
+                QueryRejection::FailedToDeserializeQueryString(inner) => inner.body_text(),
+                _ => "the query cannot be read".to_owned(),
+            };
+            let text = strip(&text, "Failed to deserialize query string: ");
+            let (field, detail) = place(text);
+            let problem = Problem::new(Code::Invalid, detail).remedy("correct or drop the query parameter");
+            match field {
+                Some(field) => problem.at(format!("?{field}")),
+                None => problem,
+            }
+        })
+    }
+}
+
+/// The parameters in the path, parsed into `T` by [`std::str::FromStr`]. What does not parse does not exist.
+#[derive(Debug)]
+pub struct Id<T>(pub T);
+
+impl<T, S> FromRequestParts<S> for Id<T>
+where
+    T: PathParameters,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(texts) = Path::<Vec<(String, String)>>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Problem::new(Code::NotFound, "the path cannot be read"))?;
+        let texts: Vec<&str> = texts.iter().map(|(_, text)| text.as_str()).collect();
+        T::parse(&texts).map(Self)
+    }
+}
+
+/// What a path's parameters can be parsed into.
+pub trait PathParameters: Sized {
+    /// Parses the parameters, in the order of the path.
+    ///
+    /// # Errors
+    ///
+    /// A problem of the kind "not found".
+    fn parse(texts: &[&str]) -> Result<Self, Problem>;
+}
+
+fn one<T: std::str::FromStr>(text: Option<&&str>) -> Result<T, Problem> {
+    let text = text.copied().unwrap_or_default();
+    text.parse().map_err(|_| {
+        let shown: String = text.chars().take(80).collect();
+        Problem::not_found("object", shown).remedy("keys are 56 characters and begin with the letter of their role: O, A or U")
+    })
+}
+
+impl<A: std::str::FromStr> PathParameters for (A,) {
+    fn parse(texts: &[&str]) -> Result<Self, Problem> {
+        Ok((one(texts.first())?,))
+    }
+}
+
+impl<A: std::str::FromStr, B: std::str::FromStr> PathParameters for (A, B) {
+    fn parse(texts: &[&str]) -> Result<Self, Problem> {
+        Ok((one(texts.first())?, one(texts.get(1))?))
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(kind) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json")
+}
+
+fn unreadable(rejection: &BytesRejection) -> Problem {
+    if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+        Problem::new(Code::BodyTooLarge, "the body is longer than 1 MiB")
+    } else {
+        Problem::new(Code::Invalid, "the body could not be read to its end")
+    }
+}
+
+fn malformed(rejection: &JsonRejection) -> Problem {
+    let text = rejection.body_text();
+    let text = strip(&text, "Failed to deserialize the JSON body into the target type: ");
+    let text = strip(text, "Failed to parse the request body as JSON: ");
+    let (field, detail) = place(text);
+    let problem = Problem::new(Code::Invalid, detail);
+    match field {
+        Some(field) => problem.at(field),
+        None => problem,
+    }
+}
+
+fn strip<'a>(text: &'a str, prefix: &str) -> &'a str {
+    text.strip_prefix(prefix).unwrap_or(text)
+}
+
+/// Splits serde's `path: message` and adds the name that the message has in backticks, if it is a field's.
+fn place(text: &str) -> (Option<String>, String) {
+    let (path, message) = match text.split_once(": ") {
+        Some((path, message)) if !path.contains(' ') && !path.contains('`') => (path, message),
+        _ => ("", text),
+    };
+    let path = if path == "." { "" } else { path };
+    let message = message.split(" at line ").next().unwrap_or(message).to_owned();
+    let named = ["missing field `", "unknown field `", "duplicate field `"]
+        .iter()
+        .find_map(|lead| message.strip_prefix(lead))
+        .and_then(|rest| rest.split('`').next());
+    let field = match (path, named) {
+        ("", None) => None,
+        ("", Some(name)) => Some(name.to_owned()),
+        (path, Some(name)) if !path.ends_with(name) => Some(format!("{path}.{name}")),
+        (path, _) => Some(path.to_owned()),
+    };
+    (field, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parse_error_names_the_field() {
+        for (text, field, detail) in [
+            (".: missing field `name` at line 1 column 2", Some("name"), "missing field `name`"),
+            ("limits.connections: invalid type: string \"x\", expected i64 at line 1 column 9", Some("limits.connections"), "invalid type: string \"x\", expected i64"),
+            ("limits: unknown field `x`, expected one of `a`", Some("limits.x"), "unknown field `x`, expected one of `a`"),
+            ("limits.x: unknown field `x`, expected `a`", Some("limits.x"), "unknown field `x`, expected `a`"),
+            ("missing field `name` at line 1 column 2", Some("name"), "missing field `name`"),
+            ("EOF while parsing an object at line 1 column 1", None, "EOF while parsing an object"),
+        ] {
+            assert_eq!(place(text), (field.map(str::to_owned), detail.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_json_counts_as_json() {
+        for (kind, json) in [
+            ("application/json", true),
+            ("Application/JSON; charset=utf-8", true),
+            ("text/plain", false),
+            ("application/jsonl", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, kind.parse().unwrap());
+            assert_eq!(is_json(&headers), json, "{kind}");
+        }
+        assert!(!is_json(&HeaderMap::new()));
+    }
+}

@@ -39,7 +39,12 @@ pub(crate) async fn append(session: &mut Session, entries: Vec<Entry>) -> Result
     Ok(leaves)
 }
 
-async fn append_one(session: &mut Session, edge: &mut Edge, mut entry: Entry, previous: Digest) -> Result<LeafRef, StoreError> {
+async fn append_one(
+    session: &mut Session,
+    edge: &mut Edge,
+    mut entry: Entry,
+    previous: Digest,
+) -> Result<LeafRef, StoreError> {
     let index = edge.size();
     let time = entry.time;
     let source = entry.source_ip.map(|ip| json!({ "ip": ip.to_string() }));
@@ -91,7 +96,12 @@ async fn insert_leaf(session: &mut Session, leaf: &Leaf, bytes: &[u8], hash: &Di
 
 /// Keeps a blob and says its digest. The salt keeps short contents, such as an address, from being
 /// found again by trying once the blob is erased.
-async fn store_blob(session: &mut Session, content: Option<Value>, time: i64, kind: &str) -> Result<Option<Digest>, StoreError> {
+async fn store_blob(
+    session: &mut Session,
+    content: Option<Value>,
+    time: i64,
+    kind: &str,
+) -> Result<Option<Digest>, StoreError> {
     let Some(content) = content.map(|content| content.to_string()) else { return Ok(None) };
     if content.len() > DETAIL_MAX {
         return Err(LedgerError::DetailTooLong { kind: kind.to_owned(), length: content.len(), max: DETAIL_MAX }.into());

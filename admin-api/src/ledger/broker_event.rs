@@ -79,7 +79,8 @@ fn remark(recorded: Recorded, broker: &str, seq: u64, time: i64) -> Option<Entry
     let about = |number| Reference::Event { broker: broker.to_owned(), seq: number };
     let entry = |kind: &str, reason: &str| {
         let actor = Actor::new(ActorKind::Broker, broker);
-        Entry { outcome: Outcome::Refused, reason: Some(reason.to_owned()), ..Entry::done(kind, actor, time) }.on_object(broker)
+        Entry { outcome: Outcome::Refused, reason: Some(reason.to_owned()), ..Entry::done(kind, actor, time) }
+            .on_object(broker)
     };
     match recorded {
         Recorded::AfterGap { first, last } => Some(

@@ -125,7 +125,8 @@ impl NoteKey {
         }
         let hash = key_hash(&self.name, &self.key);
         for line in signatures.split_terminator('\n') {
-            let (name, signature) = line.strip_prefix(MARK).and_then(|line| line.split_once(' ')).ok_or(NoteError::Malformed)?;
+            let (name, signature) =
+                line.strip_prefix(MARK).and_then(|line| line.split_once(' ')).ok_or(NoteError::Malformed)?;
             let bytes = BASE64.decode(signature.as_bytes()).map_err(|_| NoteError::Malformed)?;
             let Some((signer, signature)) = bytes.split_first_chunk::<4>() else { return Err(NoteError::Malformed) };
             if name == self.name && *signer == hash {

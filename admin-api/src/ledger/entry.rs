@@ -154,7 +154,9 @@ impl Reference {
     pub fn value(&self) -> String {
         match self {
             Self::Issued(id) | Self::Claims(id) | Self::Certificate(id) | Self::Request(id) => id.clone(),
-            Self::Connection { broker, cid: number } | Self::Event { broker, seq: number } => format!("{broker}/{number}"),
+            Self::Connection { broker, cid: number } | Self::Event { broker, seq: number } => {
+                format!("{broker}/{number}")
+            }
             Self::Entry(index) => index.to_string(),
         }
     }

@@ -75,7 +75,13 @@ pub(super) struct CheckpointLine {
     pub(super) checkpoint: String,
 }
 
-pub(super) fn render_entry(leaf: &Leaf, bytes: &[u8], hash: Digest, source: Option<&Blob>, detail: Option<&Blob>) -> String {
+pub(super) fn render_entry(
+    leaf: &Leaf,
+    bytes: &[u8],
+    hash: Digest,
+    source: Option<&Blob>,
+    detail: Option<&Blob>,
+) -> String {
     let bytes = BASE64.encode(bytes);
     let line = EntryLine { index: leaf.index, leaf_hash: hash, bytes, entry: leaf, source, detail };
     serde_json::to_string(&line).unwrap_or_default()

@@ -60,16 +60,16 @@ impl Ledger {
     /// be written, or what the store says.
     pub async fn open(store: &Store, vault: &Vault, folder: Option<PathBuf>, now: i64) -> Result<Self, StoreError> {
         let mut unit = store.begin("ledger.open").await?;
-        let identity = match unit.ledger().identity().await? {
-            Some(identity) => identity,
-            None => {
-                let identity = Identity::create(vault)?;
-                unit.ledger().insert_identity(&identity, now).await?;
-                // Another process may have been first: its keys count.
-                let stored = unit.ledger().identity().await?;
-                unit.save(Vec::new()).await?;
-                stored.unwrap_or(identity)
-            }
+        let stored = unit.ledger().identity().await?;
+        let identity = if let Some(identity) = stored {
+            identity
+        } else {
+            let identity = Identity::create(vault)?;
+            unit.ledger().insert_identity(&identity, now).await?;
+            // Another process may have been first: its keys count.
+            let stored = unit.ledger().identity().await?;
+            unit.save(Vec::new()).await?;
+            stored.unwrap_or(identity)
         };
         let ledger = Self::unlock(&identity, vault, folder)?;
         if let Some(folder) = &ledger.folder {
@@ -211,7 +211,8 @@ impl LedgerLog<'_> {
                    values ($1, $2, $3, $4) \
                    on conflict do nothing";
         let size = place(signed.checkpoint.size)?;
-        let binds = [size.into(), Bind::bytes(signed.checkpoint.root), Bind::text(&signed.note), signed.created_at.into()];
+        let binds =
+            [size.into(), Bind::bytes(signed.checkpoint.root), Bind::text(&signed.note), signed.created_at.into()];
         // Another process may have signed this size meanwhile, with the same key: the same note.
         self.session.execute(sql, binds).await?;
         Ok(())

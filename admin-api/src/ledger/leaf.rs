@@ -73,7 +73,8 @@ impl Leaf {
             id: cut(&entry.actor.id, ID_MAX),
             role: entry.actor.role.map(|role| cut(&role, WORD_MAX)),
         };
-        let secrets = entry.secrets.into_iter().map(|secret| SecretHash { label: cut(&secret.label, WORD_MAX), ..secret });
+        let secrets =
+            entry.secrets.into_iter().map(|secret| SecretHash { label: cut(&secret.label, WORD_MAX), ..secret });
         Ok(Self {
             index,
             previous,
@@ -131,10 +132,16 @@ impl Leaf {
             reason: cursor.optional("the reason", |cursor| cursor.text(REASON_MAX, "the reason"))?,
             references: read_list(cursor, REFERENCES_MAX, "the references", read_reference)?,
             broker_event: cursor.optional("the broker's event", |cursor| {
-                Ok(BrokerEvent { broker: cursor.text(ID_MAX, "the broker")?, seq: cursor.unsigned("the event's number")? })
+                Ok(BrokerEvent {
+                    broker: cursor.text(ID_MAX, "the broker")?,
+                    seq: cursor.unsigned("the event's number")?,
+                })
             })?,
             secrets: read_list(cursor, SECRETS_MAX, "the secrets", |cursor| {
-                Ok(SecretHash { label: cursor.text(WORD_MAX, "a label")?, hash: KeyedHash(cursor.digest("a keyed hash")?) })
+                Ok(SecretHash {
+                    label: cursor.text(WORD_MAX, "a label")?,
+                    hash: KeyedHash(cursor.digest("a keyed hash")?),
+                })
             })?,
             source: cursor.optional("the source", digest)?,
             detail: cursor.optional("the detail", digest)?,
@@ -219,7 +226,8 @@ fn check(entry: &Entry) -> Result<(), LedgerError> {
     if !fits {
         return Err(LedgerError::Kind { kind: cut(&entry.kind, WORD_MAX) });
     }
-    let bounds = [("references", entry.references.len(), REFERENCES_MAX), ("secrets", entry.secrets.len(), SECRETS_MAX)];
+    let bounds =
+        [("references", entry.references.len(), REFERENCES_MAX), ("secrets", entry.secrets.len(), SECRETS_MAX)];
     for (what, count, max) in bounds {
         if count > max {
             return Err(LedgerError::TooMany { kind: entry.kind.clone(), what, count, max });

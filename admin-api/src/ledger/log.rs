@@ -93,7 +93,9 @@ impl<'u> LedgerLog<'u> {
     pub async fn blob(&mut self, digest: &Digest) -> Result<Option<serde_json::Value>, StoreError> {
         let Some((_, content)) = self.salted_blob(digest).await? else { return Ok(None) };
         let value = serde_json::from_slice(&content);
-        value.map(Some).map_err(|error| StoreError::damaged("ledger_blobs", "content", error).in_row(&digest.to_string()))
+        value
+            .map(Some)
+            .map_err(|error| StoreError::damaged("ledger_blobs", "content", error).in_row(&digest.to_string()))
     }
 
     /// A blob's salt and content, checked against its digest.
@@ -103,7 +105,9 @@ impl<'u> LedgerLog<'u> {
         let Some(record) = self.session.row(sql, [Bind::bytes(digest)]).await? else { return Ok(None) };
         let (salt, content) = (record.bytes(table, "salt")?, record.bytes(table, "content")?);
         if blob_digest(&salt, &content) != *digest {
-            return Err(StoreError::damaged(table, "content", "it is not what its digest says").in_row(&digest.to_string()));
+            return Err(
+                StoreError::damaged(table, "content", "it is not what its digest says").in_row(&digest.to_string())
+            );
         }
         Ok(Some((salt, content)))
     }

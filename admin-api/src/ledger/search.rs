@@ -78,7 +78,10 @@ impl LedgerLog<'_> {
             query.add("outcome = ?", Bind::text(outcome.as_str()));
         }
         if let Some(reference) = &search.reference {
-            query.add("entry_index in (select entry_index from ledger_references where kind = ?", Bind::text(reference.kind()));
+            query.add(
+                "entry_index in (select entry_index from ledger_references where kind = ?",
+                Bind::text(reference.kind()),
+            );
             query.add("value = ?)", Bind::text(reference.value()));
         }
         if let Some(from) = search.from {
@@ -93,7 +96,8 @@ impl LedgerLog<'_> {
         }
         query.sql.push_str(if search.newest_first { " order by entry_index desc" } else { " order by entry_index" });
         let limit = if search.limit == 0 { PAGE_MAX } else { search.limit.min(PAGE_MAX) };
-        query.sql.push_str(&format!(" limit {limit}"));
+        query.sql.push_str(" limit ");
+        query.sql.push_str(&limit.to_string());
         self.session.rows(AssertSqlSafe(query.sql), query.binds).await?.iter().map(read_entry).collect()
     }
 }
@@ -107,7 +111,7 @@ fn add_within(query: &mut Conditions, within: &[AccountKey]) {
     let first = query.binds.len() + 1;
     let places: Vec<String> = (first..first + within.len()).map(|place| format!("${place}")).collect();
     query.binds.extend(within.iter().map(Bind::text));
-    query.sql.push_str(&format!(" and account in ({})", places.join(", ")));
+    query.sql.extend([" and account in (", &places.join(", "), ")"]);
 }
 
 fn add_kind(query: &mut Conditions, kind: &str) {

@@ -114,15 +114,15 @@ impl<'u> Accounts<'u> {
                    set operator = $1, name = $2, state = $3, claims = $4, claims_jwt = $5, jti = $6, seed = $7, updated_at = $8, version = version + 1 \
                    where key = $9 and version = $10";
         let binds = [
-            Bind::text(&row.operator),
+            Bind::text(row.operator),
             Bind::text(&row.name),
-            Bind::text(&row.state),
+            Bind::text(row.state),
             Bind::json(&row.claims),
             Bind::text(&row.claims_jwt),
             Bind::text(&row.jti),
             Bind::optional_bytes(row.seed_sealed.as_ref().map(Sealed::as_bytes)),
             row.updated_at.into(),
-            Bind::text(&row.key),
+            Bind::text(row.key),
             row.version.into(),
         ];
         self.session.update(TABLE, &row.key, sql, binds).await?;
@@ -147,7 +147,11 @@ impl<'u> Accounts<'u> {
     /// # Errors
     ///
     /// [`StoreError::Database`] or [`StoreError::Inconsistent`].
-    pub async fn lookup_by_name(&mut self, operator: &OperatorKey, name: &str) -> Result<Option<AccountRow>, StoreError> {
+    pub async fn lookup_by_name(
+        &mut self,
+        operator: &OperatorKey,
+        name: &str,
+    ) -> Result<Option<AccountRow>, StoreError> {
         let sql = "select key, operator, name, state, claims, claims_jwt, jti, pushed_jti, seed, created_at, updated_at, version \
                    from accounts \
                    where operator = $1 and name = $2 and state <> 'deleted'";
@@ -174,7 +178,11 @@ impl<'u> Accounts<'u> {
     /// # Errors
     ///
     /// [`StoreError::Database`] or [`StoreError::Inconsistent`].
-    pub async fn list_of_operator(&mut self, operator: &OperatorKey, page: &Page) -> Result<Vec<AccountRow>, StoreError> {
+    pub async fn list_of_operator(
+        &mut self,
+        operator: &OperatorKey,
+        page: &Page,
+    ) -> Result<Vec<AccountRow>, StoreError> {
         let sql = "select key, operator, name, state, claims, claims_jwt, jti, pushed_jti, seed, created_at, updated_at, version \
                    from accounts \
                    where operator = $1 and state <> 'deleted' and key > $2 \
@@ -191,7 +199,12 @@ impl<'u> Accounts<'u> {
     /// [`StoreError::Database`].
     pub async fn count_of_operator(&mut self, operator: &OperatorKey) -> Result<u64, StoreError> {
         let sql = "select count(*) as total from accounts where operator = $1 and state <> 'deleted'";
-        let total = self.session.row(sql, [Bind::text(operator)]).await?.map(|record| record.int(TABLE, "total")).transpose()?;
+        let total = self
+            .session
+            .row(sql, [Bind::text(operator)])
+            .await?
+            .map(|record| record.int(TABLE, "total"))
+            .transpose()?;
         Ok(total.unwrap_or_default().unsigned_abs())
     }
 
@@ -211,10 +224,10 @@ impl<'u> Accounts<'u> {
 
 fn binds(row: &AccountRow) -> [Bind; 12] {
     [
-        Bind::text(&row.key),
-        Bind::text(&row.operator),
+        Bind::text(row.key),
+        Bind::text(row.operator),
         Bind::text(&row.name),
-        Bind::text(&row.state),
+        Bind::text(row.state),
         Bind::json(&row.claims),
         Bind::text(&row.claims_jwt),
         Bind::text(&row.jti),

@@ -113,11 +113,7 @@ impl<'u> Certificates<'u> {
         let sql = "update certificates \
                    set revoked_at = $1, version = version + 1 \
                    where id = $2 and version = $3";
-        let binds = [
-            row.revoked_at.into(),
-            Bind::text(&row.id),
-            row.version.into(),
-        ];
+        let binds = [row.revoked_at.into(), Bind::text(&row.id), row.version.into()];
         self.session.update(TABLE, &row.id, sql, binds).await?;
         row.version += 1;
         Ok(())
@@ -167,7 +163,11 @@ impl<'u> Certificates<'u> {
     /// # Errors
     ///
     /// [`StoreError::Database`] or [`StoreError::Inconsistent`].
-    pub async fn list_of_account(&mut self, account: &AccountKey, page: &Page) -> Result<Vec<CertificateRow>, StoreError> {
+    pub async fn list_of_account(
+        &mut self,
+        account: &AccountKey,
+        page: &Page,
+    ) -> Result<Vec<CertificateRow>, StoreError> {
         let sql = "select id, kind, account, user_key, subject, names, pem, fingerprint, not_before, not_after, revoked_at, created_at, version \
                    from certificates \
                    where account = $1 and id > $2 \
@@ -176,13 +176,12 @@ impl<'u> Certificates<'u> {
         let binds = [Bind::text(account), Bind::text(page.after()), page.limit().into()];
         self.session.rows(sql, binds).await?.iter().map(read).collect()
     }
-
 }
 
 fn binds(row: &CertificateRow) -> [Bind; 13] {
     [
         Bind::text(&row.id),
-        Bind::text(&row.kind),
+        Bind::text(row.kind),
         Bind::optional_text(row.account.as_ref()),
         Bind::optional_text(row.user.as_ref()),
         Bind::text(&row.subject),

@@ -83,7 +83,12 @@ impl<'u> IdempotentRequests<'u> {
     /// # Errors
     ///
     /// [`StoreError::Database`] or [`StoreError::Inconsistent`].
-    pub async fn lookup(&mut self, caller: &str, key: &str, not_before: i64) -> Result<Option<IdempotencyRow>, StoreError> {
+    pub async fn lookup(
+        &mut self,
+        caller: &str,
+        key: &str,
+        not_before: i64,
+    ) -> Result<Option<IdempotencyRow>, StoreError> {
         let sql = "select caller, key, request_digest, status, content_type, etag, location, body, created_at \
                    from idempotency \
                    where caller = $1 and key = $2 and created_at >= $3";

@@ -88,7 +88,8 @@ impl Store {
     async fn open_postgres(url: &str) -> Result<Self, StoreError> {
         let location = without_password(url);
         let failed = |detail: String| StoreError::Open { location: location.clone(), detail };
-        let options = PgConnectOptions::from_str(url).map_err(|error| failed(error.to_string()))?.application_name("cordon");
+        let options =
+            PgConnectOptions::from_str(url).map_err(|error| failed(error.to_string()))?.application_name("cordon");
         let pool = PgPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -116,7 +117,9 @@ impl Store {
             Pools::Postgres(pool) => pool.begin().await.map(|link| Session::postgres(name, link)),
             // IMMEDIATE takes the write lock now: a unit that reads first could not get it later
             // once somebody else has written.
-            Pools::Sqlite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await.map(|link| Session::sqlite(name, link)),
+            Pools::Sqlite { writer, .. } => {
+                writer.begin_with("BEGIN IMMEDIATE").await.map(|link| Session::sqlite(name, link))
+            }
         };
         Ok(Unit::new(session.map_err(|error| unavailable(name, error))?))
     }
@@ -134,7 +137,9 @@ impl Store {
                 .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 .await
                 .map(|link| Session::postgres(name, link)),
-            Pools::Sqlite { readers, .. } => readers.begin_with("BEGIN DEFERRED").await.map(|link| Session::sqlite(name, link)),
+            Pools::Sqlite { readers, .. } => {
+                readers.begin_with("BEGIN DEFERRED").await.map(|link| Session::sqlite(name, link))
+            }
         };
         Ok(Reader::new(session.map_err(|error| unavailable(name, error))?))
     }
@@ -164,7 +169,8 @@ fn unavailable(unit: &'static str, error: sqlx::Error) -> StoreError {
 fn create_private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 
-    let file = std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let file =
+        std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     let mut permissions = file.metadata()?.permissions();
     if permissions.mode() & 0o077 != 0 {
         permissions.set_mode(0o600);
@@ -172,7 +178,10 @@ fn create_private(path: &Path) -> std::io::Result<()> {
     }
     file.sync_all()?;
     // SQLite gives its `-wal` and `-shm` files the rights of the main file.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .map_or_else(|| PathBuf::from("."), Path::to_path_buf);
     std::fs::File::open(folder)?.sync_all()
 }
 

@@ -110,10 +110,10 @@ impl<'u> Operators<'u> {
             Bind::json(&row.claims),
             Bind::text(&row.claims_jwt),
             Bind::optional_text(row.system_account.as_ref()),
-            Bind::text(&row.state),
+            Bind::text(row.state),
             Bind::optional_bytes(row.seed_sealed.as_ref().map(Sealed::as_bytes)),
             row.updated_at.into(),
-            Bind::text(&row.key),
+            Bind::text(row.key),
             row.version.into(),
         ];
         self.session.update(TABLE, &row.key, sql, binds).await?;
@@ -159,17 +159,16 @@ impl<'u> Operators<'u> {
         let binds = [Bind::text(page.after()), page.limit().into()];
         self.session.rows(sql, binds).await?.iter().map(read).collect()
     }
-
 }
 
 fn binds(row: &OperatorRow) -> [Bind; 10] {
     [
-        Bind::text(&row.key),
+        Bind::text(row.key),
         Bind::text(&row.name),
         Bind::json(&row.claims),
         Bind::text(&row.claims_jwt),
         Bind::optional_text(row.system_account.as_ref()),
-        Bind::text(&row.state),
+        Bind::text(row.state),
         Bind::optional_bytes(row.seed_sealed.as_ref().map(Sealed::as_bytes)),
         row.created_at.into(),
         row.updated_at.into(),

@@ -134,7 +134,14 @@ impl<'u> Pushes<'u> {
     /// # Errors
     ///
     /// [`StoreError::AlreadyExists`] when these claims were pushed before.
-    pub async fn enqueue(&mut self, account: &AccountKey, jti: &str, kind: PushKind, token: &str, now: i64) -> Result<(), StoreError> {
+    pub async fn enqueue(
+        &mut self,
+        account: &AccountKey,
+        jti: &str,
+        kind: PushKind,
+        token: &str,
+        now: i64,
+    ) -> Result<(), StoreError> {
         let supersede = "update pushes \
                          set state = 'superseded', updated_at = $1 \
                          where account = $2 and state = 'pending' and jti <> $3";
@@ -166,8 +173,14 @@ impl<'u> Pushes<'u> {
         let sql = "update pushes \
                    set state = $1, attempts = attempts + 1, next_at = $2, answer = $3, updated_at = $4 \
                    where account = $5 and jti = $6 and state <> 'superseded'";
-        let binds =
-            [Bind::text(state), next_at.into(), Bind::text(answer), now.into(), Bind::text(push.account), Bind::text(&push.jti)];
+        let binds = [
+            Bind::text(state),
+            next_at.into(),
+            Bind::text(answer),
+            now.into(),
+            Bind::text(push.account),
+            Bind::text(&push.jti),
+        ];
         self.session.execute(sql, binds).await?;
         Ok(())
     }
@@ -245,7 +258,8 @@ impl<'u> Pushes<'u> {
     /// [`StoreError::Database`].
     pub async fn count(&mut self, state: PushState) -> Result<u64, StoreError> {
         let sql = "select count(*) as total from pushes where state = $1";
-        let total = self.session.row(sql, [Bind::text(state)]).await?.map(|record| record.int(TABLE, "total")).transpose()?;
+        let total =
+            self.session.row(sql, [Bind::text(state)]).await?.map(|record| record.int(TABLE, "total")).transpose()?;
         Ok(total.unwrap_or_default().unsigned_abs())
     }
 }

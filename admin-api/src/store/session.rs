@@ -101,7 +101,11 @@ impl Record {
         column!(self, table, column)
     }
 
-    pub(crate) fn optional_string(&self, table: &'static str, column: &'static str) -> Result<Option<String>, StoreError> {
+    pub(crate) fn optional_string(
+        &self,
+        table: &'static str,
+        column: &'static str,
+    ) -> Result<Option<String>, StoreError> {
         column!(self, table, column)
     }
 
@@ -109,7 +113,11 @@ impl Record {
         column!(self, table, column)
     }
 
-    pub(crate) fn optional_bytes(&self, table: &'static str, column: &'static str) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(crate) fn optional_bytes(
+        &self,
+        table: &'static str,
+        column: &'static str,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
         column!(self, table, column)
     }
 
@@ -141,7 +149,11 @@ impl Record {
     }
 
     /// A text column that holds JSON.
-    pub(crate) fn json<T: serde::de::DeserializeOwned>(&self, table: &'static str, column: &'static str) -> Result<T, StoreError> {
+    pub(crate) fn json<T: serde::de::DeserializeOwned>(
+        &self,
+        table: &'static str,
+        column: &'static str,
+    ) -> Result<T, StoreError> {
         let text = self.string(table, column)?;
         serde_json::from_str(&text).map_err(|error| StoreError::damaged(table, column, error))
     }
@@ -149,9 +161,14 @@ impl Record {
 
 impl Record {
     /// A nullable text column that holds JSON.
-    pub(crate) fn optional_json(&self, table: &'static str, column: &'static str) -> Result<Option<serde_json::Value>, StoreError> {
+    pub(crate) fn optional_json(
+        &self,
+        table: &'static str,
+        column: &'static str,
+    ) -> Result<Option<serde_json::Value>, StoreError> {
         let text = self.optional_string(table, column)?;
-        text.map(|text| serde_json::from_str(&text).map_err(|error| StoreError::damaged(table, column, error))).transpose()
+        text.map(|text| serde_json::from_str(&text).map_err(|error| StoreError::damaged(table, column, error)))
+            .transpose()
     }
 
     /// A text column that holds a JSON array of texts, each parsed as what it must be.
@@ -161,7 +178,10 @@ impl Record {
         T::Err: Display,
     {
         let texts: Vec<String> = self.json(table, column)?;
-        texts.iter().map(|text| text.parse().map_err(|error: T::Err| StoreError::damaged(table, column, error))).collect()
+        texts
+            .iter()
+            .map(|text| text.parse().map_err(|error: T::Err| StoreError::damaged(table, column, error)))
+            .collect()
     }
 }
 
@@ -208,7 +228,11 @@ impl Session {
     }
 
     /// Runs a statement and says how many rows it changed.
-    pub(crate) async fn execute(&mut self, sql: impl SqlSafeStr, binds: impl IntoIterator<Item = Bind>) -> Result<u64, StoreError> {
+    pub(crate) async fn execute(
+        &mut self,
+        sql: impl SqlSafeStr,
+        binds: impl IntoIterator<Item = Bind>,
+    ) -> Result<u64, StoreError> {
         let result = match &mut self.link {
             Link::Postgres(link) => bound!(sql, binds).execute(&mut **link).await.map(|done| done.rows_affected()),
             Link::Sqlite(link) => bound!(sql, binds).execute(&mut **link).await.map(|done| done.rows_affected()),
@@ -217,23 +241,37 @@ impl Session {
     }
 
     /// Reads all rows of a query; the query itself bounds how many.
-    pub(crate) async fn rows(&mut self, sql: impl SqlSafeStr, binds: impl IntoIterator<Item = Bind>) -> Result<Vec<Record>, StoreError> {
+    pub(crate) async fn rows(
+        &mut self,
+        sql: impl SqlSafeStr,
+        binds: impl IntoIterator<Item = Bind>,
+    ) -> Result<Vec<Record>, StoreError> {
         let result = match &mut self.link {
-            Link::Postgres(link) => {
-                bound!(sql, binds).fetch_all(&mut **link).await.map(|rows| rows.into_iter().map(Record::Postgres).collect())
-            }
-            Link::Sqlite(link) => {
-                bound!(sql, binds).fetch_all(&mut **link).await.map(|rows| rows.into_iter().map(Record::Sqlite).collect())
-            }
+            Link::Postgres(link) => bound!(sql, binds)
+                .fetch_all(&mut **link)
+                .await
+                .map(|rows| rows.into_iter().map(Record::Postgres).collect()),
+            Link::Sqlite(link) => bound!(sql, binds)
+                .fetch_all(&mut **link)
+                .await
+                .map(|rows| rows.into_iter().map(Record::Sqlite).collect()),
         };
         result.map_err(|error| self.failed(error))
     }
 
     /// Reads at most one row.
-    pub(crate) async fn row(&mut self, sql: impl SqlSafeStr, binds: impl IntoIterator<Item = Bind>) -> Result<Option<Record>, StoreError> {
+    pub(crate) async fn row(
+        &mut self,
+        sql: impl SqlSafeStr,
+        binds: impl IntoIterator<Item = Bind>,
+    ) -> Result<Option<Record>, StoreError> {
         let result = match &mut self.link {
-            Link::Postgres(link) => bound!(sql, binds).fetch_optional(&mut **link).await.map(|row| row.map(Record::Postgres)),
-            Link::Sqlite(link) => bound!(sql, binds).fetch_optional(&mut **link).await.map(|row| row.map(Record::Sqlite)),
+            Link::Postgres(link) => {
+                bound!(sql, binds).fetch_optional(&mut **link).await.map(|row| row.map(Record::Postgres))
+            }
+            Link::Sqlite(link) => {
+                bound!(sql, binds).fetch_optional(&mut **link).await.map(|row| row.map(Record::Sqlite))
+            }
         };
         result.map_err(|error| self.failed(error))
     }

@@ -106,13 +106,13 @@ impl<'u> SigningKeys<'u> {
                    set state = $1, role = $2, description = $3, template = $4, seed = $5, updated_at = $6, version = version + 1 \
                    where key = $7 and version = $8";
         let binds = [
-            Bind::text(&row.state),
+            Bind::text(row.state),
             Bind::optional_text(row.role.as_ref()),
             Bind::text(&row.description),
             Bind::optional_json(row.template.as_ref()),
             Bind::optional_bytes(row.seed_sealed.as_ref().map(Sealed::as_bytes)),
             row.updated_at.into(),
-            Bind::text(&row.key),
+            Bind::text(row.key),
             row.version.into(),
         ];
         self.session.update(TABLE, &row.key, sql, binds).await?;
@@ -146,14 +146,13 @@ impl<'u> SigningKeys<'u> {
         let binds = [Bind::text(owner), Bind::text(page.after()), page.limit().into()];
         self.session.rows(sql, binds).await?.iter().map(read).collect()
     }
-
 }
 
 fn binds(row: &SigningKeyRow) -> [Bind; 10] {
     [
-        Bind::text(&row.key),
-        Bind::text(&row.owner),
-        Bind::text(&row.state),
+        Bind::text(row.key),
+        Bind::text(row.owner),
+        Bind::text(row.state),
         Bind::optional_text(row.role.as_ref()),
         Bind::text(&row.description),
         Bind::optional_json(row.template.as_ref()),

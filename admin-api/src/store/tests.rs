@@ -389,7 +389,11 @@ async fn repeated_request_finds_its_answer_for_a_while() {
         assert!(matches!(twice, Err(StoreError::AlreadyExists { .. })), "{twice:?}");
         assert_eq!(unit.idempotency().lookup("t1", "K", 100).await.unwrap(), Some(row));
         for (caller, key, not_before) in [("t2", "K", 100), ("t1", "k", 100), ("t1", "K", 101)] {
-            assert_eq!(unit.idempotency().lookup(caller, key, not_before).await.unwrap(), None, "{caller} {key} {not_before}");
+            assert_eq!(
+                unit.idempotency().lookup(caller, key, not_before).await.unwrap(),
+                None,
+                "{caller} {key} {not_before}"
+            );
         }
         assert_eq!(unit.idempotency().prune(100).await.unwrap(), 0);
         assert_eq!(unit.idempotency().prune(101).await.unwrap(), 1);

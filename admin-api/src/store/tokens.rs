@@ -127,7 +127,12 @@ impl<'u> Tokens<'u> {
     /// [`StoreError::Database`].
     pub async fn count_usable(&mut self, role: &str, now: i64) -> Result<u64, StoreError> {
         let sql = "select count(*) as total from tokens where role = $1 and revoked_at is null and (expires is null or expires > $2)";
-        let total = self.session.row(sql, [Bind::text(role), now.into()]).await?.map(|record| record.int(TABLE, "total")).transpose()?;
+        let total = self
+            .session
+            .row(sql, [Bind::text(role), now.into()])
+            .await?
+            .map(|record| record.int(TABLE, "total"))
+            .transpose()?;
         Ok(total.unwrap_or_default().unsigned_abs())
     }
 

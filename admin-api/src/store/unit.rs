@@ -3,8 +3,8 @@
 use std::ops::{Deref, DerefMut};
 
 use super::{
-    Accounts, Brokers, Certificates, IdempotentRequests, Operators, Pushes, Session, SigningKeys, StoreError, Tokens, Users,
-    VaultEnvelope,
+    Accounts, Brokers, Certificates, IdempotentRequests, Operators, Pushes, Session, SigningKeys, StoreError, Tokens,
+    Users, VaultEnvelope,
 };
 use crate::ledger::{self, Entry, LeafRef, LedgerLog};
 

@@ -117,16 +117,16 @@ impl<'u> Users<'u> {
                    where account = $10 and key = $11 and version = $12";
         let binds = [
             Bind::text(&row.name),
-            Bind::text(&row.state),
+            Bind::text(row.state),
             Bind::text(&row.claims_jwt),
             Bind::text(&row.jti),
-            Bind::text(&row.signing_key),
+            Bind::text(row.signing_key),
             Bind::optional_bytes(row.seed_sealed.as_ref().map(Sealed::as_bytes)),
             row.issued_at.into(),
             row.expires.into(),
             row.updated_at.into(),
-            Bind::text(&row.account),
-            Bind::text(&row.key),
+            Bind::text(row.account),
+            Bind::text(row.key),
             row.version.into(),
         ];
         self.session.update(TABLE, format!("{}/{}", row.account, row.key), sql, binds).await?;
@@ -178,7 +178,12 @@ impl<'u> Users<'u> {
     /// # Errors
     ///
     /// [`StoreError::Database`] or [`StoreError::Inconsistent`].
-    pub async fn list_of_signing_key(&mut self, account: &AccountKey, signing_key: &PublicKey, page: &Page) -> Result<Vec<UserRow>, StoreError> {
+    pub async fn list_of_signing_key(
+        &mut self,
+        account: &AccountKey,
+        signing_key: &PublicKey,
+        page: &Page,
+    ) -> Result<Vec<UserRow>, StoreError> {
         let sql = "select account, key, name, state, claims_jwt, jti, signing_key, seed, issued_at, expires, created_at, updated_at, version \
                    from users \
                    where account = $1 and signing_key = $2 and state <> 'deleted' and key > $3 \
@@ -195,21 +200,21 @@ impl<'u> Users<'u> {
     /// [`StoreError::Database`].
     pub async fn count_of_account(&mut self, account: &AccountKey) -> Result<u64, StoreError> {
         let sql = "select count(*) as total from users where account = $1 and state <> 'deleted'";
-        let total = self.session.row(sql, [Bind::text(account)]).await?.map(|record| record.int(TABLE, "total")).transpose()?;
+        let total =
+            self.session.row(sql, [Bind::text(account)]).await?.map(|record| record.int(TABLE, "total")).transpose()?;
         Ok(total.unwrap_or_default().unsigned_abs())
     }
-
 }
 
 fn binds(row: &UserRow) -> [Bind; 13] {
     [
-        Bind::text(&row.account),
-        Bind::text(&row.key),
+        Bind::text(row.account),
+        Bind::text(row.key),
         Bind::text(&row.name),
-        Bind::text(&row.state),
+        Bind::text(row.state),
         Bind::text(&row.claims_jwt),
         Bind::text(&row.jti),
-        Bind::text(&row.signing_key),
+        Bind::text(row.signing_key),
         Bind::optional_bytes(row.seed_sealed.as_ref().map(Sealed::as_bytes)),
         row.issued_at.into(),
         row.expires.into(),

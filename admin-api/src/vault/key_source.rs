@@ -66,7 +66,9 @@ impl Derivation {
 
     /// Whether an envelope's figures can be worked with: a damaged one must not take all memory.
     pub(super) fn is_bearable(&self) -> bool {
-        (8..=1024 * 1024).contains(&self.memory_kib) && (1..=64).contains(&self.passes) && (1..=16).contains(&self.lanes)
+        (8..=1024 * 1024).contains(&self.memory_kib)
+            && (1..=64).contains(&self.passes)
+            && (1..=16).contains(&self.lanes)
     }
 
     fn stretch(&self, passphrase: &[u8]) -> Result<Key, VaultError> {
@@ -177,8 +179,12 @@ async fn command_key(program: &Path, arguments: &[String]) -> Result<Key, VaultE
     let printed = async {
         let mut printed = Zeroizing::new(Vec::with_capacity(KEY_TEXT_MAX as usize + 1));
         output.take(KEY_TEXT_MAX + 1).read_to_end(&mut printed).await?;
+        if printed.len() as u64 > KEY_TEXT_MAX {
+            // Not waited for: it may never stop printing. It is killed when it is dropped.
+            return Err(std::io::Error::other(format!("it printed more than {KEY_TEXT_MAX} bytes")));
+        }
         let status = child.wait().await?;
-        Ok::<_, std::io::Error>((printed, status))
+        Ok((printed, status))
     };
     let (printed, status) = tokio::time::timeout(COMMAND_TIMEOUT, printed)
         .await
@@ -188,11 +194,12 @@ async fn command_key(program: &Path, arguments: &[String]) -> Result<Key, VaultE
         return Err(failed(format!("it ended with {status}")));
     }
     let secret = printed.trim_ascii_end();
-    if secret.len() as u64 > KEY_TEXT_MAX {
-        return Err(failed(format!("it printed more than {KEY_TEXT_MAX} bytes")));
-    }
     if secret.len() < COMMAND_KEY_MIN {
-        return Err(VaultError::TooShort { what: "the key that the command prints", length: secret.len(), min: COMMAND_KEY_MIN });
+        return Err(VaultError::TooShort {
+            what: "the key that the command prints",
+            length: secret.len(),
+            min: COMMAND_KEY_MIN,
+        });
     }
     let mut key = Zeroizing::new([0; 32]);
     hkdf::Hkdf::<Sha256>::new(None, secret)

@@ -7,8 +7,8 @@
 //!
 //! Keys and seeds are wiped from memory when they are dropped, and never logged.
 
-mod error;
 mod envelope;
+mod error;
 mod key_source;
 mod seal;
 

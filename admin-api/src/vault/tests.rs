@@ -123,7 +123,9 @@ async fn key_file_is_private_and_must_stay() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
 
     let zeros = "0".repeat(64);
-    for (content, expected) in [("", "does not hold a key"), (&text[1..], "does not hold a key"), (&zeros, "is not the one")] {
+    for (content, expected) in
+        [("", "does not hold a key"), (&text[1..], "does not hold a key"), (&zeros, "is not the one")]
+    {
         std::fs::write(&path, content).unwrap();
         let refused = Vault::open(&file(folder.path()), &store, 1).await.unwrap_err().to_string();
         assert!(refused.contains(expected), "{content}: {refused}");
@@ -156,7 +158,10 @@ async fn poor_sources_are_refused() {
         (command("echo 0123"), "the key that the command prints has 4 bytes; give at least 32"),
         (command("exit 3"), "it ended with exit status: 3"),
         (command("head -c 9000 /dev/zero"), "it printed more than 4096 bytes"),
-        (KeySource::Command { program: PathBuf::from("/no/such/program"), arguments: Vec::new() }, "`/no/such/program`"),
+        (
+            KeySource::Command { program: PathBuf::from("/no/such/program"), arguments: Vec::new() },
+            "`/no/such/program`",
+        ),
         (KeySource::File(PathBuf::from("/no/such/folder/vault.key")), "/no/such/folder/vault.key"),
     ];
     for (source, expected) in cases {

@@ -19,11 +19,12 @@ fn full_entry() -> Entry {
         5 => Reference::Certificate("0a".to_owned()),
         _ => Reference::Request("r".to_owned()),
     };
-    let mut entry = Entry::refused("user.create", "not_allowed", Actor::new(ActorKind::Token, "t1").in_role("auditor"), -7)
-        .on_account(account_key(1))
-        .on_object(key(Role::User, 3).to_string())
-        .changing(Some(b"before"), Some(b"after"))
-        .with_secret("token", KeyedHash::compute(&[1; 32], b"secret"));
+    let mut entry =
+        Entry::refused("user.create", "not_allowed", Actor::new(ActorKind::Token, "t1").in_role("auditor"), -7)
+            .on_account(account_key(1))
+            .on_object(key(Role::User, 3).to_string())
+            .changing(Some(b"before"), Some(b"after"))
+            .with_secret("token", KeyedHash::compute(&[1; 32], b"secret"));
     entry.references = (0..7).map(reference).collect();
     entry.broker_event = Some(BrokerEvent { broker: "b".to_owned(), seq: 9 });
     entry
@@ -38,19 +39,27 @@ fn canonical_bytes_are_those_of_the_document() {
     // docs/ledger-format.md has this example; if the bytes change, the format's version must.
     let leaf = Leaf::new(Entry::done("test", Actor::system(), 1000), 0, Digest::ZERO, None, None).unwrap();
     let expected = [
-        "01",                                                                  // version
-        "0000000000000000",                                                    // index
+        "01",                                                               // version
+        "0000000000000000",                                                 // index
         "0000000000000000000000000000000000000000000000000000000000000000", // leaf before
-        "00000000000003e8",                                                    // time
-        "05", "00000006", "636f72646f6e", "00",                                // actor: kind, id, role
-        "00000004", "74657374",                                                // kind
-        "00", "00", "00", "00",                                                // account, object, digests
-        "00",                                                                  // outcome
-        "00",                                                                  // reason
-        "00000000",                                                            // references
-        "00",                                                                  // broker event
-        "00000000",                                                            // secrets
-        "00", "00",                                                            // blobs
+        "00000000000003e8",                                                 // time
+        "05",
+        "00000006",
+        "636f72646f6e",
+        "00", // actor: kind, id, role
+        "00000004",
+        "74657374", // kind
+        "00",
+        "00",
+        "00",
+        "00",       // account, object, digests
+        "00",       // outcome
+        "00",       // reason
+        "00000000", // references
+        "00",       // broker event
+        "00000000", // secrets
+        "00",
+        "00", // blobs
     ];
     assert_eq!(HEXLOWER.encode(&leaf.to_bytes()), expected.concat());
     assert_eq!(
@@ -73,7 +82,10 @@ fn cut_or_longer_bytes_are_refused() {
     }
     let mut longer = bytes;
     longer.push(0);
-    assert_eq!(Leaf::from_bytes(&longer).unwrap_err().to_string(), format!("what follows the entry at byte {} is not canonical", longer.len() - 1));
+    assert_eq!(
+        Leaf::from_bytes(&longer).unwrap_err().to_string(),
+        format!("what follows the entry at byte {} is not canonical", longer.len() - 1)
+    );
 }
 
 proptest! {
@@ -127,7 +139,15 @@ fn our_own_mistakes_are_refused() {
 
 #[test]
 fn references_have_one_text_each() {
-    for (kind, value) in [("connection", "b"), ("connection", "b/07"), ("event", "b/"), ("event", "b/+1"), ("entry", "01"), ("entry", ""), ("other", "x")] {
+    for (kind, value) in [
+        ("connection", "b"),
+        ("connection", "b/07"),
+        ("event", "b/"),
+        ("event", "b/+1"),
+        ("entry", "01"),
+        ("entry", ""),
+        ("other", "x"),
+    ] {
         assert_eq!(Reference::parse(kind, value), None, "{kind} {value}");
     }
     let reference = Reference::Connection { broker: "a/b".to_owned(), cid: 7 };

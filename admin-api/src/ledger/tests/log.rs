@@ -206,7 +206,16 @@ async fn each_broker_event_is_taken_once_and_gaps_are_entries() {
         let kinds: Vec<&str> = entries.iter().map(|entry| entry.leaf.kind.as_str()).collect();
         assert_eq!(
             kinds,
-            ["auth.failure", "auth.failure", "ledger.gap", "auth.failure", "auth.failure", "ledger.conflict", "auth.failure", "auth.failure"]
+            [
+                "auth.failure",
+                "auth.failure",
+                "ledger.gap",
+                "auth.failure",
+                "auth.failure",
+                "ledger.conflict",
+                "auth.failure",
+                "auth.failure"
+            ]
         );
         assert_eq!(entries[3].leaf.broker_event.as_ref().map(|event| event.seq), Some(6));
         let mut reader = store.read().await.unwrap();

@@ -103,7 +103,10 @@ fn edge_and_completed_subtrees_agree_with_the_model() {
         });
         assert_eq!(edge.root(), naive_root(&leaves[..count]), "{count} leaves");
         assert_eq!(Edge::from_bytes(edge.size(), &edge.to_bytes()), Some(edge.clone()));
-        assert_eq!(Edge::from_bytes(edge.size() + 1, &edge.to_bytes()).is_some(), edge.size() % 2 == 1 && (edge.size() + 1).count_ones() == edge.size().count_ones());
+        assert_eq!(
+            Edge::from_bytes(edge.size() + 1, &edge.to_bytes()).is_some(),
+            edge.size() % 2 == 1 && (edge.size() + 1).count_ones() == edge.size().count_ones()
+        );
     }
     assert_eq!(Edge::from_bytes(1, &[0; 31]), None);
     assert_eq!(Edge::from_bytes(1, &[0; 33]), None);

@@ -50,7 +50,11 @@ pub struct Verified {
 ///
 /// [`VerifyError::Fault`] names the first part that was changed, is missing, out of order or cut.
 /// [`VerifyError::Trusted`] means that a trusted checkpoint itself cannot be believed.
-pub fn verify_export(reader: impl BufRead, trusted: Option<&str>, key: Option<&NoteKey>) -> Result<Verified, VerifyError> {
+pub fn verify_export(
+    reader: impl BufRead,
+    trusted: Option<&str>,
+    key: Option<&NoteKey>,
+) -> Result<Verified, VerifyError> {
     let mut lines = Lines::new(reader);
     let header = read_header(&mut lines)?;
     let (key, key_given) = check_header(&header, key)?;
@@ -112,9 +116,8 @@ impl Walk {
 
 fn read_header(lines: &mut Lines<impl BufRead>) -> Result<Header, VerifyError> {
     let fault = |kind, detail: &str| Fault::new(Part::Header, 0, kind, detail).into();
-    let line = match lines.next()? {
-        None => return Err(fault(FaultKind::Cut, "the export is empty")),
-        Some(line) => line,
+    let Some(line) = lines.next()? else {
+        return Err(fault(FaultKind::Cut, "the export is empty"));
     };
     if let Some(header) = line.header() {
         return Ok(header);
@@ -123,10 +126,8 @@ fn read_header(lines: &mut Lines<impl BufRead>) -> Result<Header, VerifyError> {
         return Err(fault(FaultKind::Cut, "the export ends within its first line"));
     }
     if line.is_sound() {
-        return Err(match lines.find(|line| line.header().is_some())? {
-            true => fault(FaultKind::Reordered, "the first line is further down"),
-            false => fault(FaultKind::Missing, "the first line is gone"),
-        });
+        let found = lines.find(|line| line.header().is_some())?;
+        return Err(displaced(Part::Header, 0, found));
     }
     Err(fault(FaultKind::Changed, "the first line is not as it was written"))
 }
@@ -158,41 +159,46 @@ fn open_trusted(trusted: Option<&str>, key: &NoteKey) -> Result<Vec<Checkpoint>,
 
 fn read_entry(lines: &mut Lines<impl BufRead>, index: u64) -> Result<EntryRead, VerifyError> {
     let fault = |kind, detail: &str| Fault::new(Part::Entry, index, kind, detail).into();
-    let line = match lines.next()? {
-        None => return Err(fault(FaultKind::Cut, "the export ends before it")),
-        Some(line) => line,
+    let Some(line) = lines.next()? else {
+        return Err(fault(FaultKind::Cut, "the export ends before it"));
     };
     match line.entry() {
         Some(read) if read.leaf.index == index => Ok(read),
         None if line.is_cut() => Err(fault(FaultKind::Cut, "the export ends within it")),
         None if !line.is_sound() => Err(fault(FaultKind::Changed, "it is not as it was written")),
-        _ => Err(match lines.find(|line| line.entry().is_some_and(|read| read.leaf.index == index))? {
-            true => fault(FaultKind::Reordered, "it is further down"),
-            false => fault(FaultKind::Missing, "it is gone"),
-        }),
-    }
-}
-
-fn read_checkpoints(lines: &mut Lines<impl BufRead>, header: &Header, key: &NoteKey) -> Result<Vec<Checkpoint>, VerifyError> {
-    let mut checkpoints = Vec::new();
-    for (index, size) in (0_u64..).zip(&header.checkpoints) {
-        checkpoints.push(read_checkpoint(lines, index, *size, key)?);
-    }
-    match lines.next()? {
-        None => Ok(checkpoints),
-        Some(_) => {
-            let index = header.checkpoints.len() as u64;
-            let detail = "something follows the last checkpoint that does not belong there";
-            Err(Fault::new(Part::Checkpoint, index, FaultKind::Changed, detail).into())
+        _ => {
+            let found = lines.find(|line| line.entry().is_some_and(|read| read.leaf.index == index))?;
+            Err(displaced(Part::Entry, index, found))
         }
     }
 }
 
-fn read_checkpoint(lines: &mut Lines<impl BufRead>, index: u64, size: u64, key: &NoteKey) -> Result<Checkpoint, VerifyError> {
+fn read_checkpoints(
+    lines: &mut Lines<impl BufRead>,
+    header: &Header,
+    key: &NoteKey,
+) -> Result<Vec<Checkpoint>, VerifyError> {
+    let mut checkpoints = Vec::new();
+    for (index, size) in (0_u64..).zip(&header.checkpoints) {
+        checkpoints.push(read_checkpoint(lines, index, *size, key)?);
+    }
+    if lines.next()?.is_none() {
+        return Ok(checkpoints);
+    }
+    let index = header.checkpoints.len() as u64;
+    let detail = "something follows the last checkpoint that does not belong there";
+    Err(Fault::new(Part::Checkpoint, index, FaultKind::Changed, detail).into())
+}
+
+fn read_checkpoint(
+    lines: &mut Lines<impl BufRead>,
+    index: u64,
+    size: u64,
+    key: &NoteKey,
+) -> Result<Checkpoint, VerifyError> {
     let fault = |kind, detail: &str| Fault::new(Part::Checkpoint, index, kind, detail).into();
-    let line = match lines.next()? {
-        None => return Err(fault(FaultKind::Cut, "the export ends before it")),
-        Some(line) => line,
+    let Some(line) = lines.next()? else {
+        return Err(fault(FaultKind::Cut, "the export ends before it"));
     };
     let of_size = |line: &Line| line.checkpoint(key).filter(|checkpoint| checkpoint.size == size);
     match of_size(&line) {
@@ -201,9 +207,16 @@ fn read_checkpoint(lines: &mut Lines<impl BufRead>, index: u64, size: u64, key: 
         None if !line.is_sound() || line.is_note_but_not_of(key) => {
             Err(fault(FaultKind::Changed, "it is not as it was signed"))
         }
-        None => Err(match lines.find(|line| of_size(line).is_some())? {
-            true => fault(FaultKind::Reordered, "it is further down"),
-            false => fault(FaultKind::Missing, "it is gone"),
-        }),
+        None => {
+            let found = lines.find(|line| of_size(line).is_some())?;
+            Err(displaced(Part::Checkpoint, index, found))
+        }
     }
+}
+
+/// The fault of a part that does not stand where it should, though the line that does is sound.
+fn displaced(part: Part, index: u64, found: bool) -> VerifyError {
+    let (kind, detail) =
+        if found { (FaultKind::Reordered, "it is further down") } else { (FaultKind::Missing, "it is gone") };
+    Fault::new(part, index, kind, detail).into()
 }

@@ -160,6 +160,26 @@ mod tests {
     }
 
     #[test]
+    fn a_subject_with_two_common_names_has_no_text_to_hide_one_behind() {
+        let der = certificate(&[(DnType::CommonName, "evil"), (DnType::OrganizationName, "Acme")], vec![]);
+        assert_eq!(CertificateIdentity::of(&der).unwrap().subject_texts, ["CN=evil,O=Acme"]);
+        let twice = DnType::CustomDnType(vec![2, 5, 4, 3]);
+        let der = certificate(&[(DnType::CommonName, "evil"), (twice, "worker")], vec![]);
+        let identity = CertificateIdentity::of(&der).unwrap();
+        assert!(identity.subject_texts.is_empty());
+        assert_eq!(identity.subject.unwrap(), "CN=worker,CN=evil".parse().unwrap());
+    }
+
+    #[test]
+    fn an_unknown_attribute_leaves_the_text_alone_to_compare_with() {
+        let uid = DnType::CustomDnType(vec![0, 9, 2342, 19_200_300, 100, 1, 1]);
+        let der = certificate(&[(uid, "7"), (DnType::CommonName, "worker")], vec![]);
+        let identity = CertificateIdentity::of(&der).unwrap();
+        assert_eq!(identity.subject, None);
+        assert_eq!(identity.subject_texts, ["CN=worker"]);
+    }
+
+    #[test]
     fn a_nameless_certificate_is_refused() {
         let der = certificate(&[], vec![]);
         assert_eq!(CertificateIdentity::of(&der), Err(CertificateError::Nameless));

@@ -166,20 +166,21 @@ fn value_of(attribute: &AttributeTypeAndValue<'_>) -> Result<String, InvalidName
 }
 
 /// The subject as Go's `pkix.Name` prints it: first with the domain components appended, then without.
+///
+/// Go keeps only the last of several common names or serial numbers. Such a subject has no text here, or a
+/// certificate could stand for a user by one of its names and hide the other.
 fn printed(attributes: &[(Attribute, String)]) -> Vec<String> {
     let group = |wanted: Attribute| attributes.iter().filter(move |(kind, _)| *kind == wanted);
+    if [Attribute::CommonName, Attribute::SerialNumber].iter().any(|kind| group(*kind).count() > 1) {
+        return Vec::new();
+    }
     let mut text = String::new();
     for kind in PRINT_ORDER {
-        // Go keeps only the last common name and serial number.
-        let single = matches!(kind, Attribute::CommonName | Attribute::SerialNumber);
-        let skip = if single { group(kind).count().saturating_sub(1) } else { 0 };
-        for (position, (_, value)) in group(kind).skip(skip).enumerate() {
-            let separator = if position > 0 {
-                "+"
-            } else if text.is_empty() {
-                ""
-            } else {
-                ","
+        for (position, (_, value)) in group(kind).enumerate() {
+            let separator = match (position, text.is_empty()) {
+                (1.., _) => "+",
+                (0, true) => "",
+                (0, false) => ",",
             };
             let _ = write!(text, "{separator}{}={}", kind.text(), escaped(value));
         }
@@ -188,7 +189,7 @@ fn printed(attributes: &[(Attribute, String)]) -> Vec<String> {
     if group(Attribute::DomainComponent).next().is_some() {
         let mut with_domain = text.clone();
         for (_, value) in group(Attribute::DomainComponent) {
-            let _ = write!(with_domain, ",DC={value}");
+            let _ = write!(with_domain, ",DC={}", escaped(value));
         }
         texts.push(with_domain);
     }

@@ -80,7 +80,7 @@ impl DirectoryResolver {
     pub fn open(directory: impl Into<PathBuf>, options: DirectoryOptions, now: i64) -> Result<Self, OpenError> {
         let directory = directory.into();
         let failed = |source| OpenError { path: directory.display().to_string(), source };
-        fs::create_dir_all(&directory).map_err(failed)?;
+        make_directory(&directory).map_err(failed)?;
         let mut index = Index::default();
         let mut ignored = Vec::new();
         for entry in fs::read_dir(&directory).map_err(failed)? {
@@ -251,6 +251,19 @@ impl Resolver for DirectoryResolver {
 
     fn allows_delete(&self) -> bool {
         self.options.cache || self.options.delete != DeleteMode::Refuse
+    }
+}
+
+/// Makes the directory if there is none, so that it survives a power loss.
+fn make_directory(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(directory)?;
+    match directory.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => sync_directory(Path::new(".")),
+        Some(parent) => sync_directory(parent),
+        None => Ok(()),
     }
 }
 

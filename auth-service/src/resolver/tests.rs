@@ -246,6 +246,39 @@ fn a_peer_is_believed_no_more_than_a_stranger() {
 }
 
 #[test]
+fn writers_at_the_same_time_leave_the_newest_whole() {
+    let house = House::new();
+    let (folder, resolver) = directory(DirectoryOptions::default());
+    let records: Vec<_> = (0..8).map(|age| record_at(&house, NOW - age)).collect();
+    std::thread::scope(|scope| {
+        for record in &records {
+            scope.spawn(|| resolver.store(record, StorePolicy::Merge, NOW).unwrap());
+        }
+    });
+    let key = records[0].key;
+    assert_eq!(resolver.lookup(&key).unwrap().as_deref(), Some(records[0].token()));
+    let again = reopen(&folder, DirectoryOptions::default());
+    assert_eq!(again.lookup(&key).unwrap().as_deref(), Some(records[0].token()));
+    assert_eq!(again.hash(NOW), resolver.hash(NOW));
+}
+
+#[test]
+fn a_store_that_fails_leaves_what_was_there() {
+    let house = House::new();
+    let (folder, resolver) = directory(DirectoryOptions::default());
+    let (old, new) = (record_at(&house, NOW - 5), record_at(&house, NOW));
+    resolver.store(&old, StorePolicy::Push, NOW).unwrap();
+    // A directory in the place of the temporary file makes the write fail, also for root.
+    let obstacle = folder.path().join(format!("{}.jwt.tmp", old.key));
+    fs::create_dir(&obstacle).unwrap();
+    let error = resolver.store(&new, StorePolicy::Push, NOW).unwrap_err();
+    assert!(matches!(error, ResolverError::Io { action: "written", .. }), "{error}");
+    assert_eq!(resolver.lookup(&old.key).unwrap().as_deref(), Some(old.token()));
+    fs::remove_dir(&obstacle).unwrap();
+    assert_eq!(resolver.store(&new, StorePolicy::Push, NOW).unwrap(), StoreOutcome::Stored);
+}
+
+#[test]
 fn a_directory_that_is_a_file_cannot_be_opened() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("file");

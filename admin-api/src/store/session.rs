@@ -218,6 +218,8 @@ macro_rules! bound {
     }};
 }
 
+// The drivers' futures are boxed: they are large, and a handler holds many of them.
+
 impl Session {
     pub(crate) fn postgres(unit: &'static str, transaction: Transaction<'static, Postgres>) -> Self {
         Self { link: Link::Postgres(transaction), unit, spoiled: false }
@@ -234,8 +236,12 @@ impl Session {
         binds: impl IntoIterator<Item = Bind>,
     ) -> Result<u64, StoreError> {
         let result = match &mut self.link {
-            Link::Postgres(link) => bound!(sql, binds).execute(&mut **link).await.map(|done| done.rows_affected()),
-            Link::Sqlite(link) => bound!(sql, binds).execute(&mut **link).await.map(|done| done.rows_affected()),
+            Link::Postgres(link) => {
+                Box::pin(bound!(sql, binds).execute(&mut **link)).await.map(|done| done.rows_affected())
+            }
+            Link::Sqlite(link) => {
+                Box::pin(bound!(sql, binds).execute(&mut **link)).await.map(|done| done.rows_affected())
+            }
         };
         result.map_err(|error| self.failed(error))
     }
@@ -247,12 +253,10 @@ impl Session {
         binds: impl IntoIterator<Item = Bind>,
     ) -> Result<Vec<Record>, StoreError> {
         let result = match &mut self.link {
-            Link::Postgres(link) => bound!(sql, binds)
-                .fetch_all(&mut **link)
+            Link::Postgres(link) => Box::pin(bound!(sql, binds).fetch_all(&mut **link))
                 .await
                 .map(|rows| rows.into_iter().map(Record::Postgres).collect()),
-            Link::Sqlite(link) => bound!(sql, binds)
-                .fetch_all(&mut **link)
+            Link::Sqlite(link) => Box::pin(bound!(sql, binds).fetch_all(&mut **link))
                 .await
                 .map(|rows| rows.into_iter().map(Record::Sqlite).collect()),
         };
@@ -267,10 +271,10 @@ impl Session {
     ) -> Result<Option<Record>, StoreError> {
         let result = match &mut self.link {
             Link::Postgres(link) => {
-                bound!(sql, binds).fetch_optional(&mut **link).await.map(|row| row.map(Record::Postgres))
+                Box::pin(bound!(sql, binds).fetch_optional(&mut **link)).await.map(|row| row.map(Record::Postgres))
             }
             Link::Sqlite(link) => {
-                bound!(sql, binds).fetch_optional(&mut **link).await.map(|row| row.map(Record::Sqlite))
+                Box::pin(bound!(sql, binds).fetch_optional(&mut **link)).await.map(|row| row.map(Record::Sqlite))
             }
         };
         result.map_err(|error| self.failed(error))

@@ -489,3 +489,35 @@ async fn place_that_cannot_be_opened_is_explained_without_the_password() {
     std::fs::write(&not_a_database, "this is no database at all, but some text that is long enough").unwrap();
     assert!(Store::open(not_a_database.to_str().unwrap()).await.is_err());
 }
+
+/// What a kill -9 at any point of a write leaves on disk: the file, and a write-ahead log of any length.
+#[tokio::test]
+async fn torn_write_leaves_whole_units_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cordon.db");
+    let store = Store::open(path.to_str().unwrap()).await.unwrap();
+    let wal = folder.path().join("cordon.db-wal");
+    let mut synced = Vec::new();
+    for number in 1..=4 {
+        let mut unit = store.begin("unit").await.unwrap();
+        unit.operators().insert(&mut operator(number, &format!("o{number}"))).await.unwrap();
+        unit.save(vec![entry("operator.create"), entry("operator.push")]).await.unwrap();
+        synced.push(wal.metadata().unwrap().len());
+    }
+    let (main, log) = (std::fs::read(&path).unwrap(), std::fs::read(&wal).unwrap());
+    let first = usize::try_from(synced[0]).unwrap();
+    for length in (first..=log.len()).step_by(997).chain([log.len()]) {
+        let copy = tempfile::tempdir().unwrap();
+        let path = copy.path().join("cordon.db");
+        std::fs::write(&path, &main).unwrap();
+        std::fs::write(copy.path().join("cordon.db-wal"), &log[..length]).unwrap();
+        let store = Store::open(path.to_str().unwrap()).await.unwrap();
+        let mut reader = store.read().await.unwrap();
+        let units = reader.operators().list(&Page::first()).await.unwrap().len();
+        let answered = synced.iter().filter(|size| **size <= length as u64).count();
+        assert_eq!(units, answered, "{length} bytes: what was answered is there, what was not is not");
+        let head = reader.ledger().head().await.unwrap();
+        assert_eq!(head.size, 2 * units as u64, "{length} bytes");
+        assert_eq!(reader.ledger().root_at(head.size).await.unwrap(), head.root, "{length} bytes");
+    }
+}

@@ -152,13 +152,27 @@ fn parse_key(text: &str) -> Option<Key> {
     <[u8; 32]>::try_from(bytes.as_slice()).ok().map(Zeroizing::new)
 }
 
-/// On disk before it is used: a vault whose key is lost in a crash would be lost with it.
+/// On disk, whole, before it is used: a vault whose key is lost in a crash would be lost with it.
+///
+/// The file appears under its name only when it is complete, and never replaces one: if another
+/// process was first, its key counts.
 fn create_key_file(path: &Path) -> std::io::Result<Key> {
     let key = seal::random_key();
     let text = Zeroizing::new(format!("{}\n", HEXLOWER.encode(key.as_ref())));
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(format!(".new.{}", std::process::id()));
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
+    let linked = fs::hard_link(&draft, path);
+    fs::remove_file(&draft)?;
+    let key = match linked {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let text = Zeroizing::new(fs::read_to_string(path)?);
+            parse_key(&text).ok_or_else(|| std::io::Error::other("it does not hold a key: 64 hexadecimal digits"))?
+        }
+        linked => linked.map(|()| key)?,
+    };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::File::open(folder)?.sync_all()?;
     Ok(key)

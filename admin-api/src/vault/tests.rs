@@ -115,6 +115,8 @@ async fn key_file_is_private_and_must_stay() {
     Vault::open(&file(folder.path()), &store, 1).await.unwrap();
     let path = folder.path().join("vault.key");
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let files = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    assert_eq!(files.filter(|name| name.starts_with("vault.key")).count(), 1, "no draft is left behind");
     let text = std::fs::read_to_string(&path).unwrap();
 
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
@@ -123,9 +125,11 @@ async fn key_file_is_private_and_must_stay() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
 
     let zeros = "0".repeat(64);
-    for (content, expected) in
-        [("", "does not hold a key"), (&text[1..], "does not hold a key"), (&zeros, "is not the one")]
-    {
+    for (content, expected) in [
+        ("", "does not hold a key"),
+        (text.get(1..).unwrap(), "does not hold a key"),
+        (zeros.as_str(), "is not the one"),
+    ] {
         std::fs::write(&path, content).unwrap();
         let refused = Vault::open(&file(folder.path()), &store, 1).await.unwrap_err().to_string();
         assert!(refused.contains(expected), "{content}: {refused}");

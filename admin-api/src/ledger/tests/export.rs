@@ -99,7 +99,7 @@ fn lines() -> Vec<&'static str> {
 
 /// Which line a byte is in.
 fn line_at(at: usize) -> usize {
-    sample().text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count()
+    sample().text.as_bytes()[..at].split(|byte| *byte == b'\n').count() - 1
 }
 
 #[tokio::test]
@@ -346,8 +346,8 @@ fn notes_are_believed_only_as_they_were_signed() {
         if let Ok(changed) = String::from_utf8(changed) {
             assert!(key.open(&changed).is_err(), "byte {at}: {changed}");
         }
-        if note.is_char_boundary(at) {
-            assert!(key.open(&note[..at]).is_err(), "cut at {at}");
+        if let Some(cut) = note.get(..at) {
+            assert!(key.open(cut).is_err(), "cut at {at}");
         }
     }
     // Another's signature beside ours is passed over: witnesses sign so.

@@ -31,6 +31,7 @@ use crate::listener;
 use crate::observer::Observer;
 use crate::options::{BrokerOptions, HandshakeFirst, TlsOptions};
 use crate::protocol::info::{EMULATED_VERSION, Info};
+use crate::system::System;
 use crate::system::security::Security;
 use crate::tenant::directory::Tenants;
 
@@ -52,6 +53,8 @@ pub struct Broker {
     pub connections: Connections,
     /// Numbered security events.
     pub security: Security,
+    /// Events and requests of the system account.
+    pub system: System,
     /// All tasks, so that stopping can wait for them.
     pub tasks: TaskTracker,
     /// Cancelled when no more clients are accepted.
@@ -115,6 +118,7 @@ impl Broker {
         let broker = Arc::new(Self {
             started: clock.unix_nanos(),
             security: Security::open(options.security_dir.as_deref(), clock.clone())?,
+            system: System::default(),
             tls: ArcSwapOption::from_pointee(options.tls.clone()),
             options,
             clock,
@@ -169,6 +173,11 @@ impl Broker {
         self.authenticator.admits_without_connect(ConnectionType::Standard)
     }
 
+    /// Where clients connect.
+    pub fn client_address(&self) -> SocketAddr {
+        self.address.get().copied().unwrap_or(self.options.listen)
+    }
+
     /// TLS for clients, as configured now.
     pub fn tls(&self) -> Option<Arc<TlsOptions>> {
         self.tls.load_full()
@@ -220,7 +229,7 @@ impl Broker {
     fn info(&self, connection: &Connection) -> Info {
         let tls = self.tls();
         let required = tls.as_ref().is_some_and(|tls| !tls.allow_plain || tls.first != HandshakeFirst::No);
-        let address = self.address.get().copied().unwrap_or(self.options.listen);
+        let address = self.client_address();
         Info {
             server_id: self.id.clone(),
             server_name: self.name.clone(),
@@ -252,6 +261,7 @@ impl RunningBroker {
     pub async fn shutdown(&self) {
         let broker = &self.broker;
         broker.listening.cancel();
+        crate::system::announce(broker, "SHUTDOWN");
         for connection in broker.connections.open() {
             connection.close(Closing::silent("Server Shutdown", None));
         }
@@ -269,6 +279,7 @@ impl RunningBroker {
             return;
         }
         tracing::info!("Entering lame duck mode, stop accepting new clients");
+        crate::system::announce(broker, "LAMEDUCK");
         broker.listening.cancel();
         let connections = broker.connections.open();
         if !connections.is_empty() {

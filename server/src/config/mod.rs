@@ -1,1 +1,4 @@
 //! Configuration.
+
+pub mod parser;
+pub mod value;

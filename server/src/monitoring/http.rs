@@ -1,0 +1,240 @@
+//! The monitoring listener: JSON pages and metrics over HTTP, for tools on this machine.
+//!
+//! There is no authentication here, so the address is loopback unless the configuration says
+//! otherwise, no page shows an account's JWT, and no header lets a web page of another origin read
+//! an answer. Connections, headers and the time for them are bounded.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use crate::broker::Broker;
+use crate::monitoring::accounts::{self, AccountStatOptions};
+use crate::monitoring::connz::{self, ConnzOptions};
+use crate::monitoring::query::Query;
+use crate::monitoring::subsz::{self, SubszOptions};
+use crate::monitoring::{Fault, absent, healthz, metrics, varz};
+
+/// Connections served at once; more are closed.
+const CONNECTIONS: usize = 64;
+/// Time for the headers of a request, also between two of them.
+const HEADER_TIME: Duration = Duration::from_secs(5);
+/// Time that one connection may be open.
+const CONNECTION_TIME: Duration = Duration::from_secs(120);
+/// Bytes of a request's head.
+const HEAD_BYTES: usize = 16 * 1024;
+/// Pages whose requests are counted, as nats-server counts them.
+const COUNTED: [&str; 11] =
+    ["/", "/varz", "/connz", "/routez", "/gatewayz", "/leafz", "/subsz", "/accountz", "/accstatz", "/jsz", "/healthz"];
+
+/// What the pages are made from.
+struct Site {
+    broker: Arc<Broker>,
+    requests: BTreeMap<&'static str, AtomicU64>,
+}
+
+type Page = State<Arc<Site>>;
+
+/// Serves monitoring until the broker stops.
+pub async fn serve(listener: TcpListener, broker: Arc<Broker>) {
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!("Starting monitoring, listening on {address}");
+    }
+    let service = TowerToHyperService::new(router(broker.clone()));
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let accepted = tokio::select! {
+            () = broker.stopping.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!("monitoring cannot accept: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Ok(place) = room.clone().try_acquire_owned() else { continue };
+        let (service, broker) = (service.clone(), broker.clone());
+        broker.tasks.clone().spawn(async move {
+            converse(stream, service, &broker).await;
+            drop(place);
+        });
+    }
+}
+
+async fn converse(stream: TcpStream, service: TowerToHyperService<Router>, broker: &Broker) {
+    let mut http = Builder::new(TokioExecutor::new()).http1_only();
+    http.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_buf_size(HEAD_BYTES);
+    let serving = http.serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        () = broker.stopping.cancelled() => {}
+        served = tokio::time::timeout(CONNECTION_TIME, serving) => {
+            if let Ok(Err(error)) = served {
+                tracing::debug!("monitoring connection ended: {error}");
+            }
+        }
+    }
+}
+
+/// All pages.
+pub fn router(broker: Arc<Broker>) -> Router {
+    let requests = COUNTED.into_iter().map(|page| (page, AtomicU64::new(0))).collect();
+    Router::new()
+        .route("/", get(root))
+        .route("/varz", get(varz_page))
+        .route("/connz", get(connz_page))
+        .route("/subsz", get(subsz_page))
+        .route("/subscriptionsz", get(subsz_page))
+        .route("/accountz", get(accountz_page))
+        .route("/accstatz", get(accstatz_page))
+        .route("/routez", get(routez_page))
+        .route("/gatewayz", get(gatewayz_page))
+        .route("/leafz", get(leafz_page))
+        .route("/jsz", get(jsz_page))
+        .route("/healthz", get(healthz_page))
+        .route("/metrics", get(metrics_page))
+        .with_state(Arc::new(Site { broker, requests }))
+}
+
+impl Site {
+    fn count(&self, page: &str) {
+        if let Some(count) = self.requests.get(page) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn counts(&self) -> Value {
+        let counts = self.requests.iter().map(|(page, count)| ((*page).to_owned(), json!(count.load(Ordering::Relaxed))));
+        Value::Object(counts.collect())
+    }
+}
+
+async fn root(State(site): Page) -> Html<String> {
+    site.count("/");
+    let links = ["varz", "connz", "subsz", "accountz", "accstatz", "healthz", "metrics", "routez", "gatewayz", "leafz", "jsz"];
+    let links: String = links.map(|page| format!("<li><a href=\"./{page}\">{page}</a></li>")).concat();
+    Html(format!("<!doctype html><html lang=\"en\"><title>Cordon</title><h1>Cordon broker</h1><ul>{links}</ul></html>\n"))
+}
+
+async fn varz_page(State(site): Page) -> Response {
+    site.count("/varz");
+    page(Ok(varz::varz(&site.broker, site.counts())))
+}
+
+async fn connz_page(State(site): Page, RawQuery(query): RawQuery) -> Response {
+    site.count("/connz");
+    page(connz_options(&Query::new(query)).and_then(|options| connz::connz(&site.broker, &options, None)))
+}
+
+fn connz_options(query: &Query) -> Result<ConnzOptions, Fault> {
+    let (subscriptions, subscriptions_detail) = query.switch_or_detail("subs")?;
+    let state = match query.text("state").to_ascii_lowercase().as_str() {
+        "" | "open" => 0,
+        "closed" => 1,
+        "any" | "all" => 2,
+        other => return Err(Fault::new(format!("Error decoding state for {other}"))),
+    };
+    Ok(ConnzOptions {
+        sort: query.text("sort").to_owned(),
+        auth: query.switch("auth")?,
+        subscriptions,
+        subscriptions_detail,
+        offset: query.integer("offset")?,
+        limit: query.integer("limit")?,
+        cid: query.natural("cid")?,
+        state,
+        user: query.text("user").to_owned(),
+        acc: query.text("acc").to_owned(),
+        mqtt_client: query.text("mqtt_client").to_owned(),
+        filter_subject: String::new(),
+    })
+}
+
+async fn subsz_page(State(site): Page, RawQuery(query): RawQuery) -> Response {
+    site.count("/subsz");
+    let query = Query::new(query);
+    let options = || {
+        Ok(SubszOptions {
+            offset: query.integer("offset")?,
+            limit: query.integer("limit")?,
+            subscriptions: query.switch("subs")?,
+            account: query.text("acc").to_owned(),
+            test: query.text("test").to_owned(),
+        })
+    };
+    page(options().and_then(|options| subsz::subsz(&site.broker, &options, None)))
+}
+
+async fn accountz_page(State(site): Page, RawQuery(query): RawQuery) -> Response {
+    site.count("/accountz");
+    page(accounts::accountz(&site.broker, Query::new(query).text("acc"), false))
+}
+
+async fn accstatz_page(State(site): Page, RawQuery(query): RawQuery) -> Response {
+    site.count("/accstatz");
+    let unused = Query::new(query).switch("unused");
+    page(unused.map(|include_unused| {
+        let options = AccountStatOptions { include_unused, ..AccountStatOptions::default() };
+        accounts::accstatz(&site.broker, &options, None)
+    }))
+}
+
+async fn routez_page(State(site): Page) -> Response {
+    site.count("/routez");
+    page(Ok(absent::routez(&site.broker)))
+}
+
+async fn gatewayz_page(State(site): Page) -> Response {
+    site.count("/gatewayz");
+    page(Ok(absent::gatewayz(&site.broker)))
+}
+
+async fn leafz_page(State(site): Page) -> Response {
+    site.count("/leafz");
+    page(Ok(absent::leafz(&site.broker)))
+}
+
+async fn jsz_page(State(site): Page) -> Response {
+    site.count("/jsz");
+    page(Ok(absent::jsz(&site.broker)))
+}
+
+async fn healthz_page(State(site): Page) -> Response {
+    site.count("/healthz");
+    let (code, body) = healthz::healthz(&site.broker);
+    let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (code, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
+
+async fn metrics_page(State(site): Page) -> Response {
+    match metrics::text(&site.broker, site.counts()) {
+        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+/// A page, or what was wrong with the request. Texts end with a newline: nats-top needs one.
+fn page(outcome: Result<Value, Fault>) -> Response {
+    match outcome {
+        Ok(value) => {
+            let text = serde_json::to_string_pretty(&value).unwrap_or_default();
+            ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+        }
+        Err(fault) => (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "text/plain")], format!("{fault}\n")).into_response(),
+    }
+}

@@ -114,11 +114,11 @@ impl Store {
     /// the database cannot be reached.
     pub async fn begin(&self, name: &'static str) -> Result<Unit, StoreError> {
         let session = match &self.pools {
-            Pools::Postgres(pool) => pool.begin().await.map(|link| Session::postgres(name, link)),
+            Pools::Postgres(pool) => Box::pin(pool.begin()).await.map(|link| Session::postgres(name, link)),
             // IMMEDIATE takes the write lock now: a unit that reads first could not get it later
             // once somebody else has written.
             Pools::Sqlite { writer, .. } => {
-                writer.begin_with("BEGIN IMMEDIATE").await.map(|link| Session::sqlite(name, link))
+                Box::pin(writer.begin_with("BEGIN IMMEDIATE")).await.map(|link| Session::sqlite(name, link))
             }
         };
         Ok(Unit::new(session.map_err(|error| unavailable(name, error))?))
@@ -133,12 +133,11 @@ impl Store {
     pub async fn read(&self) -> Result<Reader, StoreError> {
         let name = "read";
         let session = match &self.pools {
-            Pools::Postgres(pool) => pool
-                .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            Pools::Postgres(pool) => Box::pin(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))
                 .await
                 .map(|link| Session::postgres(name, link)),
             Pools::Sqlite { readers, .. } => {
-                readers.begin_with("BEGIN DEFERRED").await.map(|link| Session::sqlite(name, link))
+                Box::pin(readers.begin_with("BEGIN DEFERRED")).await.map(|link| Session::sqlite(name, link))
             }
         };
         Ok(Reader::new(session.map_err(|error| unavailable(name, error))?))

@@ -104,7 +104,8 @@ impl Unit {
     pub async fn save(mut self, entries: Vec<Entry>) -> Result<Vec<LeafRef>, StoreError> {
         let mut all = std::mem::take(&mut self.pending);
         all.extend(entries);
-        let leaves = ledger::append(&mut self.reader.session, all).await?;
+        // Boxed, as in `session.rs`: large, and held by every handler that changes something.
+        let leaves = Box::pin(ledger::append(&mut self.reader.session, all)).await?;
         self.reader.session.commit().await?;
         Ok(leaves)
     }

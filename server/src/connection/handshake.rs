@@ -1,6 +1,7 @@
 //! The beginning and the end of a connection: INFO and TLS, CONNECT, and cleaning up.
 
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,7 +10,9 @@ use cordon_accounts::reason::Reason;
 use cordon_auth::principal::Principal;
 use cordon_auth::proof::{ConnectionType, Proof};
 use cordon_auth::refusal::{ClosePolicy, Refusal};
+use futures_util::FutureExt;
 use rustls::ServerConnection;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -21,43 +24,116 @@ use crate::connection::socket::Socket;
 use crate::connection::{ClientNames, Connection, Identity};
 use crate::limits::FIRST_PING;
 use crate::listener::tls::{self, Opening};
+use crate::options::HandshakeFirst;
+use crate::protocol::encode;
 use crate::system::security::SecurityEvent;
-use crate::tenant::AdmissionRefused;
+use crate::tenant::{AdmissionRefused, apply};
 
 /// How long a closing connection may take to accept its last bytes.
 const LAST_WRITE: Duration = Duration::from_secs(1);
 
-/// Serves an accepted socket until it ends.
+/// Serves an accepted socket until it ends. A defect met on the way ends this connection alone.
 pub async fn serve(stream: TcpStream, peer: SocketAddr, broker: Arc<Broker>) {
     let connection = Connection::new(broker.next_cid(), peer, broker.clone(), broker.tenants.global());
+    let life = AssertUnwindSafe(live(stream, connection.clone()));
+    if life.catch_unwind().await.is_err() {
+        contain(&connection);
+    }
+}
+
+async fn live(stream: TcpStream, connection: Arc<Connection>) {
+    let broker = connection.broker.clone();
     let nonce = broker.fresh_nonce();
-    let opened = tls::open(stream, &connection, &nonce).await;
+    // Before a handshake: whoever is turned away costs no signature.
+    if broker.tls().is_some() && broker.is_throttled(connection.peer.ip()) {
+        let text = "Connection throttling is active. Please try again later.";
+        return turn_away(stream, &connection, &nonce, Closing::told(text, "Authentication Failure", Reason::Throttled)).await;
+    }
+    if !broker.connections.admit(&connection) {
+        let closing = Closing::told("maximum connections exceeded", "Maximum Connections Exceeded", Reason::ConnectionLimit);
+        return turn_away(stream, &connection, &nonce, closing).await;
+    }
+    let opened = tokio::select! {
+        opened = tls::open(stream, &connection, &nonce) => opened,
+        () = ended(&connection) => Err(std::io::ErrorKind::ConnectionAborted.into()),
+    };
     let (stream, session, certificates) = match opened {
         Ok(Opening { stream, tls, certificates }) => (stream, tls, certificates),
-        Err(error) => {
-            tracing::debug!(connection.id = connection.cid, peer = %peer, "TLS handshake error: {error}");
-            broker.security.note(SecurityEvent::of(&connection, Reason::TlsFailed).about(b"", "", &error.to_string()));
-            broker.connections.remember_closed(&connection, "TLS Handshake Failure");
-            return;
-        }
+        Err(error) => return not_opened(&connection, &error),
     };
     if let Some(session) = &session {
         connection.identity.write().tls = Some(tls::names(session));
     }
-    let (reader, socket) = attach(stream, session, &connection);
-    if !broker.connections.admit(&connection) {
-        broker.security.note(SecurityEvent::of(&connection, Reason::ConnectionLimit));
-        connection.close(Closing::told("maximum connections exceeded", "Maximum Connections Exceeded", Reason::ConnectionLimit));
-    }
-    drop(socket);
+    let reader = attach(stream, session, &connection);
     Session::new(connection, nonce, certificates).run(reader).await;
 }
 
-fn attach(stream: TcpStream, session: Option<ServerConnection>, connection: &Arc<Connection>) -> (Reader, Arc<Socket>) {
+/// Returns once somebody has decided that the connection ends.
+async fn ended(connection: &Connection) {
+    while connection.closing().is_none() {
+        connection.woken().await;
+    }
+}
+
+/// INFO, the reason, and the end: in plain text, also where TLS would follow.
+async fn turn_away(mut stream: TcpStream, connection: &Arc<Connection>, nonce: &Arc<str>, closing: Closing) {
+    let broker = &connection.broker;
+    if let Some(reason) = closing.reason {
+        broker.security.note(SecurityEvent::of(connection, reason));
+    }
+    let mut lines = Vec::new();
+    if broker.tls().is_none_or(|tls| tls.first == HandshakeFirst::No) {
+        lines = broker.info_on_accept(connection, nonce).line();
+        lines.extend(closing.wire_text.iter().flat_map(|text| encode::error_line(text)));
+    }
+    let last_words = async {
+        stream.write_all(&lines).await?;
+        stream.shutdown().await
+    };
+    // The peer may be gone, or not read: neither keeps its socket here.
+    let _said = tokio::time::timeout(LAST_WRITE, last_words).await;
+    broker.connections.remember_closed(connection, closing.close_reason);
+}
+
+/// INFO or the TLS handshake failed.
+fn not_opened(connection: &Arc<Connection>, error: &std::io::Error) {
+    let broker = &connection.broker;
+    if let Some(closing) = connection.closing() {
+        broker.connections.remove(connection, closing.close_reason);
+    } else if broker.tls().is_none() {
+        broker.connections.remove(connection, "Client Closed");
+    } else {
+        tracing::debug!(connection.id = connection.cid, peer = %connection.peer, "TLS handshake error: {error}");
+        if error.kind() == std::io::ErrorKind::InvalidData {
+            broker.count_failure(connection.peer.ip());
+        }
+        broker.security.note(SecurityEvent::of(connection, Reason::TlsFailed).about(b"", "", &error.to_string()));
+        broker.connections.remove(connection, "TLS Handshake Failure");
+    }
+}
+
+/// After a panic: gives back everything the connection held. Its socket went with its task.
+fn contain(connection: &Arc<Connection>) {
+    let broker = &connection.broker;
+    broker.panics.fetch_add(1, Ordering::Relaxed);
+    tracing::error!(connection.id = connection.cid, peer = %connection.peer, "a connection ended because of a defect of the broker");
+    connection.close(Closing { reason: Some(Reason::InternalError), ..Closing::broken("Unknown State") });
+    connection.end_subscriptions();
+    connection.tenant().release(connection);
+    connection.outbound.say_goodbye();
+    connection.outbound.detach();
+    broker.connections.remove(connection, "Unknown State");
+    broker.security.note(SecurityEvent::of(connection, Reason::InternalError));
+    if let (Some(_), Some(closing)) = (connection.identity().principal, connection.closing()) {
+        broker.observer().disconnected(connection, &closing);
+    }
+}
+
+fn attach(stream: TcpStream, session: Option<ServerConnection>, connection: &Arc<Connection>) -> Reader {
     let (read, write) = stream.into_split();
     let socket = Arc::new(Socket::new(write, session));
     connection.outbound.attach(socket.clone());
-    (Reader::new(read, socket.clone()), socket)
+    Reader::new(read, socket)
 }
 
 /// Ends a session whose connection is closing: its subscriptions, its place in the account, and
@@ -66,6 +142,11 @@ pub(super) async fn finish(session: Session, reader: Reader) {
     let connection = session.connection.clone();
     connection.end_subscriptions();
     let closing = connection.closing().unwrap_or_else(Closing::by_peer);
+    if let Some(reason @ (Reason::SlowConsumerPending | Reason::SlowConsumerDeadline)) = closing.reason {
+        connection.broker.slow_consumers.fetch_add(1, Ordering::Relaxed);
+        connection.tenant().counters.slow_consumers.fetch_add(1, Ordering::Relaxed);
+        connection.broker.security.note(SecurityEvent::of(&connection, reason));
+    }
     connection.tenant().release(&connection);
     connection.broker.connections.remove(&connection, closing.close_reason);
     if session.phase == Phase::Authenticated {
@@ -179,6 +260,9 @@ impl Session {
             tls: connection.identity().tls,
         });
         connection.set_rights(principal.permissions.clone());
+        if let Some(record) = tenant.record() {
+            apply::to_connection(&broker, &connection, &record, broker.clock.unix_seconds());
+        }
         self.tenant = tenant;
         self.cache.clear();
         self.phase = Phase::Authenticated;

@@ -25,6 +25,7 @@ use cordon_accounts::permissions::Permissions;
 use cordon_accounts::permissions::response::ReplyGrants;
 use cordon_accounts::reason::Reason;
 use cordon_auth::principal::Principal;
+use cordon_auth::standing::PrincipalUpdate;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
@@ -166,7 +167,7 @@ impl Connection {
             match connection.outbound.drain(&socket, deadline, std::time::Instant::now).await {
                 Drained::Done => {}
                 Drained::TooSlow { chunks } => {
-                    tracing::info!(connection.id = connection.cid, "Slow Consumer Detected: WriteDeadline of {deadline:?} exceeded with {chunks} bytes pending");
+                    tracing::info!(connection.id = connection.cid, "Slow Consumer Detected: WriteDeadline of {deadline:?} exceeded with {chunks} bytes pending.");
                     connection.close(Closing::slow("Slow Consumer (Write Deadline)", Reason::SlowConsumerDeadline));
                 }
                 Drained::Broken => connection.close(Closing::broken("Write Error")),
@@ -229,6 +230,16 @@ impl Connection {
         let own = options.max_subscriptions.unwrap_or(usize::MAX);
         self.max_subscriptions.store(tighter(limits.subscriptions, own), Ordering::Relaxed);
         self.max_payload.store(tighter(limits.payload, options.max_payload), Ordering::Relaxed);
+    }
+
+    /// Takes over what a changed account means for its principal.
+    pub fn update_principal(&self, update: &PrincipalUpdate) {
+        let mut identity = self.identity.write();
+        if let Some(principal) = &identity.principal {
+            let mut changed = Principal::clone(principal);
+            update.apply(&mut changed);
+            identity.principal = Some(Arc::new(changed));
+        }
     }
 
     /// It has had its first PONG, and wants to hear when INFO changes.

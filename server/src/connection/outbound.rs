@@ -40,6 +40,8 @@ struct State {
     /// Somebody promised to flush.
     owed: bool,
     closed: bool,
+    /// What is pending is not written any more.
+    discarded: bool,
     /// A producer waited for this receiver in vain; producers go on until it moves again.
     stuck: bool,
 }
@@ -177,7 +179,7 @@ impl Outbound {
                 self.drained.notify_waiters();
             }
         }
-        if state.closed {
+        if state.discarded {
             state.queue.clear();
         }
     }
@@ -251,6 +253,7 @@ impl Outbound {
         let mut state = self.state.lock();
         state.closed = true;
         if !keep {
+            state.discarded = true;
             state.queue.clear();
         }
         self.drained.notify_waiters();
@@ -259,6 +262,7 @@ impl Outbound {
     /// Lets go of the socket: it closes when its reader does, too.
     pub fn detach(&self) {
         let mut state = self.state.lock();
+        state.discarded = true;
         state.queue.clear();
         state.socket = None;
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cordon_accounts::reason::Reason;
+use cordon_auth::account_record::AccountRecord;
 use cordon_auth::refusal::ClosePolicy;
 use cordon_auth::standing;
 
@@ -29,19 +30,26 @@ pub fn to_connections(broker: &Arc<Broker>, tenant: &Arc<Tenant>) {
         end(connection, ClosePolicy::ACCOUNT_CONNECTIONS, Reason::AccountConnectionLimit, "the account's limit was lowered");
     }
     for connection in connections.iter().take(room) {
-        let Some(principal) = connection.identity().principal else { continue };
-        match standing::still_valid(&principal, &record, now) {
-            Err((reason, policy)) => end(connection, policy, reason, "the account's claims changed"),
-            Ok(update) => {
-                connection.set_limits(update.limits.min(record.limits));
-                if let Some(permissions) = update.permissions {
-                    connection.set_rights(permissions);
-                }
-                if connection.subscription_count() > connection.max_subscriptions() {
-                    end_soon(broker, connection.clone());
-                }
-                connection.wake();
+        to_connection(broker, connection, &record, now);
+    }
+}
+
+/// Puts an account's record in force on one connection. Called once more when a connection has
+/// just been bound, since the record may have changed between its admission and that.
+pub fn to_connection(broker: &Arc<Broker>, connection: &Arc<Connection>, record: &AccountRecord, now: i64) {
+    let Some(principal) = connection.identity().principal else { return };
+    match standing::still_valid(&principal, record, now) {
+        Err((reason, policy)) => end(connection, policy, reason, "the account's claims changed"),
+        Ok(update) => {
+            connection.set_limits(update.limits.min(record.limits));
+            connection.update_principal(&update);
+            if let Some(permissions) = update.permissions {
+                connection.set_rights(permissions);
             }
+            if connection.subscription_count() > connection.max_subscriptions() {
+                end_soon(broker, connection.clone());
+            }
+            connection.wake();
         }
     }
 }

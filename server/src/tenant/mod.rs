@@ -102,8 +102,7 @@ impl Tenant {
 
     pub(super) fn set_record(&self, record: Arc<AccountRecord>) {
         self.mapped.store(!record.mappings.is_empty(), Ordering::Release);
-        let sharing = AccountSharing::from_claims(&record.claims, record.strict);
-        self.sharing.store(Some(Arc::new(sharing)));
+        self.sharing.store(Some(record.sharing.clone()));
         self.record.store(Some(record));
     }
 
@@ -147,6 +146,10 @@ impl Tenant {
     pub fn admit(&self, connection: &Arc<Connection>, principal: &Principal, now: i64) -> Result<(), AdmissionRefused> {
         let mut connections = self.connections.lock();
         if let Some(record) = self.record.load().as_ref() {
+            // Claims that end now have ended: the timer that closes connections has fired already.
+            if record.claims.expires > 0 && record.claims.expires <= now {
+                return Err(AdmissionRefused::NoLonger(Reason::AccountExpired));
+            }
             standing::still_valid(principal, record, now).map_err(|(reason, _)| AdmissionRefused::NoLonger(reason))?;
         }
         if self.max_connections().is_some_and(|max| connections.len() >= max as usize) {

@@ -3,9 +3,9 @@
 //! One pass over characters; the first error ends it. Variables are resolved on the way: from the
 //! enclosing maps, inner to outer, then from the environment.
 
-use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::value::{Entry, Node, Place, Problem, Value};
 
@@ -83,7 +83,7 @@ struct Parser {
     at: usize,
     line: usize,
     column: usize,
-    file: Rc<str>,
+    file: Arc<str>,
     folder: PathBuf,
     /// The maps that are open, outermost first.
     scopes: Vec<Vec<Entry>>,
@@ -447,11 +447,6 @@ fn factor(suffix: &str) -> Option<i64> {
         "b" | "i" | "ib" => Some(1024_i64.pow(power)),
         _ => None,
     }
-}
-
-/// Entries whose keys nothing knows and no variable uses.
-pub fn is_used(used: &Cell<bool>) -> bool {
-    used.get()
 }
 
 #[cfg(test)]

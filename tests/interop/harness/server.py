@@ -14,6 +14,19 @@ tls {{
 }}
 """
 
+TRUST = """
+operator: {operator}
+system_account: {system}
+resolver {{
+  type: full
+  dir: "./jwt-{system}"
+  allow_delete: {allow_delete}
+}}
+resolver_preload: {{
+  {system}: {token}
+}}
+"""
+
 
 @dataclass
 class Server:
@@ -23,6 +36,14 @@ class Server:
     monitor: str
     ca: Path
     process: Process
+
+
+def trusting(operator, system, token, allow_delete=False):
+    """The configuration that trusts an operator, with a resolver that takes account JWTs over NATS.
+
+    `system` is the key of the system account and `token` its JWT.
+    """
+    return TRUST.format(operator=operator, system=system, token=token, allow_delete=str(allow_delete).lower())
 
 
 def start(context, kind, configuration, certificates, port=-1):

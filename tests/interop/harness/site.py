@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness import certificates, server
 from harness.nats import Nats
-from harness.nsc import Nsc
+from harness.nats_auth import NatsAuth
 from harness.serve import Serve
 from harness.server import Server
 
@@ -34,22 +34,20 @@ class Site:
 
 def make(context):
     """A site of the kind of broker that is under test."""
-    return by_serve(context) if context.broker == "cordon" else by_nsc(context)
+    return by_serve(context) if context.broker == "cordon" else by_nats_auth(context)
 
 
-def by_nsc(context):
-    """Operator, accounts and users made and pushed by nsc."""
-    nsc = Nsc(context)
-    nsc.operator("interop")
-    started = server.start(context, context.broker, nsc.configuration(), certificates.make(context))
-    nsc.connect(started)
-    site = Site(started, {name: nsc.account(name) for name in ("red", "blue")})
-    allowed = ("--allow-pub", ",".join(OPEN), "--allow-sub", ",".join(OPEN + INBOX))
-    site.creds["app"] = nsc.user("red", "app")
-    site.creds["limited"] = nsc.user("red", "limited", *allowed)
-    site.creds["other"] = nsc.user("blue", "other")
-    site.creds["system"] = nsc.creds("SYS", "sys")
-    nsc.push()
+def by_nats_auth(context):
+    """Operator, accounts and users made and pushed by the `nats auth` commands."""
+    auth = NatsAuth(context).make_operator()
+    started = server.start(context, context.broker, auth.configuration(), certificates.make(context))
+    site = Site(started, {name: auth.account(name) for name in ("red", "blue")})
+    allowed = [f"--pub-allow={subject}" for subject in OPEN] + [f"--sub-allow={subject}" for subject in OPEN + INBOX]
+    site.creds["app"] = auth.user("red", "app")
+    site.creds["limited"] = auth.user("red", "limited", *allowed)
+    site.creds["other"] = auth.user("blue", "other")
+    site.creds["system"] = auth.creds(auth.system, "system")
+    auth.push(started, "red", "blue")
     return site
 
 

@@ -3,7 +3,7 @@
 from harness import client, site
 from harness.creds import mismatched
 
-PEERS = ("javascript", "nsc")
+PEERS = ("javascript", "nats")
 BROKERS = ("cordon", "nats-server")
 EXPECTED = (
     "publish", "subscribe", "queue", "what is allowed still works", "another's seed", "no creds",

@@ -3,7 +3,7 @@
 from harness import monitor, site
 from harness.check import check, until
 
-PEERS = ("nats", "nsc")
+PEERS = ("nats",)
 BROKERS = ("cordon", "nats-server")
 
 

@@ -6,7 +6,7 @@ import re
 from harness import site
 from harness.check import check, until
 
-PEERS = ("nats", "nsc")
+PEERS = ("nats",)
 BROKERS = ("cordon", "nats-server")
 
 

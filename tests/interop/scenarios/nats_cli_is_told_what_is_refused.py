@@ -5,7 +5,7 @@ from harness.check import check
 from harness.creds import mismatched
 from harness.nats import Nats
 
-PEERS = ("nats", "nsc")
+PEERS = ("nats",)
 BROKERS = ("cordon", "nats-server")
 
 

@@ -3,7 +3,7 @@
 from harness import site
 from harness.check import check
 
-PEERS = ("nats", "nsc")
+PEERS = ("nats",)
 BROKERS = ("cordon", "nats-server")
 
 

@@ -2,7 +2,7 @@
 
 from harness import client, site
 
-PEERS = ("python", "nsc")
+PEERS = ("python", "nats")
 BROKERS = ("cordon", "nats-server")
 EXPECTED = (
     "connect", "publish and subscribe", "headers", "request and reply", "requests side by side", "no responders",

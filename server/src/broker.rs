@@ -6,7 +6,7 @@
 //!              auth-service          border -> routing of another account
 //! ```
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,6 +21,7 @@ use cordon_auth::principal::Principal;
 use cordon_auth::proof::{ConnectionType, Proof};
 use cordon_auth::refusal::Refusal;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -65,6 +66,10 @@ pub struct Broker {
     pub slow_consumers: AtomicU64,
     /// Connections ever accepted.
     pub total_connections: AtomicU64,
+    /// Connections that ended because of a defect of the broker.
+    pub panics: AtomicU64,
+    /// Room for TLS handshakes.
+    pub handshakes: Semaphore,
     authenticator: Authenticator,
     tls: ArcSwapOption<TlsOptions>,
     observer: OnceLock<Arc<dyn Observer>>,
@@ -111,6 +116,8 @@ impl Broker {
     ///
     /// [`StartError`] names what to change.
     pub async fn start(options: BrokerOptions, authenticator: Authenticator, tenants: Tenants, clock: Clock) -> Result<RunningBroker, StartError> {
+        // What follows "nats-server" in these lines is ours; harnesses look for the lines themselves.
+        tracing::info!("Starting nats-server compatible broker: Cordon {}", env!("CARGO_PKG_VERSION"));
         let clients = listen(options.listen, "clients")?;
         let monitor = options.monitor.map(|address| listen(address, "monitoring")).transpose()?;
         let id: Arc<str> = Seed::generate(Role::Server, &mut rand::rngs::OsRng).public().to_string().into();
@@ -120,6 +127,7 @@ impl Broker {
             security: Security::open(options.security_dir.as_deref(), clock.clone())?,
             system: System::default(),
             tls: ArcSwapOption::from_pointee(options.tls.clone()),
+            handshakes: Semaphore::new(options.max_handshakes.clamp(1, Semaphore::MAX_PERMITS)),
             options,
             clock,
             id,
@@ -131,6 +139,7 @@ impl Broker {
             stopping: CancellationToken::new(),
             slow_consumers: AtomicU64::new(0),
             total_connections: AtomicU64::new(0),
+            panics: AtomicU64::new(0),
             authenticator,
             observer: OnceLock::new(),
             next_cid: AtomicU64::new(1),
@@ -161,6 +170,16 @@ impl Broker {
     /// The refusal, with its reason.
     pub async fn authenticate(&self, proof: Proof<'_>) -> Result<Principal, Refusal> {
         self.authenticator.authenticate(proof, self.clock.unix_seconds()).await
+    }
+
+    /// Whether an address has failed so often of late that it is turned away before it costs a handshake.
+    pub fn is_throttled(&self, ip: IpAddr) -> bool {
+        self.authenticator.throttle().check(ip, self.clock.nanos()).is_err()
+    }
+
+    /// Counts a failure of an address that shows before its credentials are seen.
+    pub fn count_failure(&self, ip: IpAddr) {
+        self.authenticator.throttle().failed(ip, self.clock.nanos());
     }
 
     /// Clients must present credentials before anything else.

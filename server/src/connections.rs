@@ -43,8 +43,11 @@ impl Connections {
     /// Registers a connection; `false` when the broker has as many as it may.
     pub fn admit(&self, connection: &Arc<Connection>) -> bool {
         let mut open = self.open.lock();
+        if open.len() >= connection.broker.options.max_connections {
+            return false;
+        }
         open.insert(connection.cid, connection.clone());
-        open.len() <= connection.broker.options.max_connections
+        true
     }
 
     /// Takes a connection off the list and remembers it among the closed ones.

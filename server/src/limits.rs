@@ -12,6 +12,8 @@ pub const MAX_PAYLOAD: usize = 1024 * 1024;
 pub const MAX_PENDING: usize = 64 * 1024 * 1024;
 /// Default bound on open connections.
 pub const MAX_CONNECTIONS: usize = 65_536;
+/// Default bound on TLS handshakes at the same time.
+pub const MAX_HANDSHAKES: usize = 1024;
 /// Closed connections remembered for monitoring.
 pub const MAX_CLOSED_CONNECTIONS: usize = 10_000;
 /// Default time one batch of writes may take before its receiver is a slow consumer.

@@ -35,8 +35,10 @@ pub struct BrokerOptions {
     pub max_payload: usize,
     /// Bound on output queued for one connection.
     pub max_pending: usize,
-    /// Bound on open connections.
+    /// Bound on open connections, those in their TLS handshake included.
     pub max_connections: usize,
+    /// Bound on TLS handshakes at the same time; further ones wait within their time for it.
+    pub max_handshakes: usize,
     /// Bound on subscriptions of one connection.
     pub max_subscriptions: Option<usize>,
     /// Bound on tokens of a subscription's subject.
@@ -96,6 +98,7 @@ impl Default for BrokerOptions {
             max_payload: limits::MAX_PAYLOAD,
             max_pending: limits::MAX_PENDING,
             max_connections: limits::MAX_CONNECTIONS,
+            max_handshakes: limits::MAX_HANDSHAKES,
             max_subscriptions: None,
             max_sub_tokens: None,
             ping_interval: limits::PING_INTERVAL,

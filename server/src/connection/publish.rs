@@ -20,7 +20,7 @@ impl Session {
     pub(super) fn publish(&mut self, frame: &Publish<'_>) {
         self.in_messages += 1;
         self.in_bytes += frame.body.len() as u64;
-        if self.options.pedantic && !matching::is_literal(frame.subject) {
+        if self.options.pedantic && !(matching::is_valid(frame.subject) && matching::is_literal(frame.subject)) {
             self.error("Invalid Publish Subject");
         }
         if self.tenant.has_mappings() {

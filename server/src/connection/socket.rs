@@ -1,9 +1,11 @@
 //! The writing half of a connection's socket, plain or TLS, usable from any task.
 
 use std::io::{self, IoSlice, Write};
+use std::net::Shutdown;
 
 use parking_lot::Mutex;
 use rustls::ServerConnection;
+use socket2::SockRef;
 use tokio::net::tcp::OwnedWriteHalf;
 
 use crate::connection::chunks::Chunks;
@@ -57,7 +59,7 @@ impl Socket {
         }
     }
 
-    /// Tells a TLS peer that nothing more comes.
+    /// Tells the peer that nothing more comes; whoever still waits to write stops waiting.
     pub fn finish(&self) {
         if let Some(tls) = &self.tls {
             let mut tls = tls.lock();
@@ -65,6 +67,8 @@ impl Socket {
             // The peer may be gone already; there is nothing left to do then.
             let _progress = self.drain_records(&mut tls);
         }
+        // It may be closed already, which is what is wanted.
+        let _closed = SockRef::from(self.half.as_ref()).shutdown(Shutdown::Write);
     }
 
     fn write_plain(&self, chunks: &mut Chunks) -> io::Result<Progress> {

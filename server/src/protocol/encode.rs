@@ -67,9 +67,32 @@ pub fn error_line(text: &str) -> Vec<u8> {
     format!("-ERR '{text}'\r\n").into_bytes()
 }
 
-/// Text of a subject inside an error, quoted the way clients parse it.
+/// Text of a subject inside an error, quoted as Go's `%q` does it, which is what clients parse.
 pub fn quoted(subject: &[u8]) -> String {
-    format!("\"{}\"", String::from_utf8_lossy(subject).escape_debug())
+    use std::fmt::Write;
+    let mut text = String::with_capacity(subject.len() + 2);
+    text.push('"');
+    for chunk in subject.utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            // Writing to a string cannot fail.
+            let _written = match letter {
+                '"' => write!(text, "\\\""),
+                '\\' => write!(text, "\\\\"),
+                '\x07' => write!(text, "\\a"),
+                '\x08' => write!(text, "\\b"),
+                '\x0b' => write!(text, "\\v"),
+                '\x0c' => write!(text, "\\f"),
+                '\0'..='\x1f' | '\x7f' => write!(text, "\\x{:02x}", u32::from(letter)),
+                letter if letter.is_control() => write!(text, "\\u{:04x}", u32::from(letter)),
+                letter => write!(text, "{letter}"),
+            };
+        }
+        for byte in chunk.invalid() {
+            let _written = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text.push('"');
+    text
 }
 
 /// The answer to a request that nobody receives: a header block with status 503.
@@ -102,6 +125,19 @@ mod tests {
         line.clear();
         delivery_line(&mut line, true, b"foo", b"9", &tail);
         assert_eq!(line, b"HMSG foo 9 re 12 17\r\n");
+    }
+
+    #[test]
+    fn subjects_are_quoted_as_go_does() {
+        for (subject, text) in [
+            (b"foo.bar".as_slice(), r#""foo.bar""#),
+            (b"a\"b\\c'd", r#""a\"b\\c'd""#),
+            (b"\0\x07\x0b\x1b\x7f", r#""\x00\a\v\x1b\x7f""#),
+            ("sp\u{e4}ti\u{85}".as_bytes(), "\"sp\u{e4}ti\\u0085\""),
+            (b"bad\xff\xfe", r#""bad\xff\xfe""#),
+        ] {
+            assert_eq!(quoted(subject), text);
+        }
     }
 
     #[test]

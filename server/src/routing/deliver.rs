@@ -33,7 +33,9 @@ pub struct Batch {
 impl Batch {
     /// An empty batch; `seed` varies the choice of queue members between connections.
     pub fn new(seed: u64) -> Self {
-        Self { random: seed | 1, ..Self::default() }
+        let mut batch = Self::default();
+        batch.random = seed | 1;
+        batch
     }
 
     /// Promises that `connection` is flushed at the end.
@@ -57,6 +59,13 @@ impl Batch {
         self.random ^= self.random >> 27;
         let high = (self.random.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32) as u32;
         ((u64::from(high) * u64::from(bound.max(1))) >> 32) as u32
+    }
+}
+
+impl Drop for Batch {
+    /// Receivers must not wait for a publisher that ended half-way.
+    fn drop(&mut self) {
+        self.flush(&mut Vec::new());
     }
 }
 

@@ -1,6 +1,18 @@
 //! The control plane of Cordon: admin API, issuing, vault, ledger and store.
+//!
+//! ```text
+//! http (TLS, entrance, caller) -> v1 (one file per endpoint) -> issuing -> store + ledger (one transaction)
+//!                                                                  \-> outbox -> broker (NATS, system account)
+//! ```
+//!
+//! It reaches brokers only as an ordinary NATS client on the system account; there is no back door, so it
+//! drives stock nats-servers as well. [`control::Control`] composes it; [`issuing::Issuer`] is the same
+//! without HTTP.
+
+#![forbid(unsafe_code)]
 
 pub mod broker;
+pub mod control;
 pub mod http;
 pub mod issuing;
 pub mod ledger;
@@ -10,4 +22,8 @@ pub mod pki;
 pub mod problem;
 pub mod roles;
 pub mod store;
+pub mod v1;
 pub mod vault;
+
+pub use control::{BrokerAccess, Control, ControlError, ControlOptions, RunningControl, SystemCredentials};
+pub use http::tls::TlsFiles;

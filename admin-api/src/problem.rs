@@ -283,6 +283,25 @@ impl IntoResponse for Problem {
     }
 }
 
+/// Every failure of every operation, for the OpenAPI document.
+#[derive(Debug)]
+pub struct Problems;
+
+impl utoipa::IntoResponses for Problems {
+    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
+        use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
+        let response = |description: &str| {
+            let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+            ResponseBuilder::new().description(description).content("application/problem+json", content).build().into()
+        };
+        [
+            ("4XX".to_owned(), response("The request was refused; `type` says why and `remedy` what to do.")),
+            ("5XX".to_owned(), response("Something failed on our side; `request_id` finds it in the log.")),
+        ]
+        .into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,6 @@
 //! Versions of objects: `ETag` on what is read, `If-Match` on what is changed.
 
-use axum::extract::FromRequestParts;
-use axum::http::{HeaderMap, HeaderValue, header, request::Parts};
+use axum::http::{HeaderMap, HeaderValue, header};
 
 use crate::problem::{Code, Problem};
 
@@ -35,7 +34,12 @@ impl Precondition {
         }
     }
 
-    fn parse(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+    /// Reads `If-Match`; `None` when there is none.
+    ///
+    /// # Errors
+    ///
+    /// 422 when it is not a list of our tags.
+    pub fn parse(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
         let mut versions = Vec::new();
         let mut seen = false;
         for value in headers.get_all(header::IF_MATCH) {
@@ -55,32 +59,6 @@ impl Precondition {
 
 fn malformed() -> Problem {
     Problem::invalid("If-Match", "the header is not a list of entity tags of ours").remedy("send the ETag exactly as it was received, with its quotes, or `*`")
-}
-
-/// `If-Match` that must be there.
-#[derive(Clone, Debug)]
-pub struct Required(pub Precondition);
-
-/// `If-Match` that is honoured when it is there.
-#[derive(Clone, Debug)]
-pub struct Optional(pub Precondition);
-
-impl<S: Send + Sync> FromRequestParts<S> for Required {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Precondition::parse(&parts.headers)?
-            .map(Self)
-            .ok_or_else(|| Problem::new(Code::PreconditionRequired, "the request has no If-Match header").at("If-Match"))
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Optional {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Ok(Self(Precondition::parse(&parts.headers)?.unwrap_or(Precondition::Any)))
-    }
 }
 
 #[cfg(test)]

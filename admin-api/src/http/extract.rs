@@ -8,52 +8,50 @@ use serde::de::DeserializeOwned;
 
 use crate::problem::{Code, Problem};
 
-/// A JSON body that was read whole and parsed into `T`. Keeps the bytes: idempotency compares them.
+/// A body that was read whole and is parsed when the handler asks, which is after it has checked the
+/// caller's right: a refused caller learns nothing about its body.
 #[derive(Debug)]
-pub struct Body<T> {
-    /// What was asked.
-    pub value: T,
-    /// The bytes it was read from.
-    pub raw: Bytes,
+pub struct Raw {
+    bytes: Bytes,
+    json: bool,
 }
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
-    type Rejection = Problem;
+impl Raw {
+    /// The bytes, as idempotency compares them.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let json = is_json(request.headers());
-        let raw = Bytes::from_request(request, state).await.map_err(|rejection| unreadable(&rejection))?;
-        if !json {
+    /// The body as JSON.
+    ///
+    /// # Errors
+    ///
+    /// 415 when it is not JSON by its content type, 422 with the field that is wrong.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        if !self.json {
             return Err(Problem::new(Code::UnsupportedMediaType, "the body's content type is not application/json"));
         }
-        let axum::Json(value) = axum::Json::<T>::from_bytes(&raw).map_err(|rejection| malformed(&rejection))?;
-        Ok(Self { value, raw })
+        let axum::Json(value) = axum::Json::<T>::from_bytes(&self.bytes).map_err(|rejection| malformed(&rejection))?;
+        Ok(value)
+    }
+
+    /// The body as JSON, or the default when there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Raw::json`].
+    pub fn json_or_default<T: DeserializeOwned + Default>(&self) -> Result<T, Problem> {
+        if self.bytes.is_empty() { Ok(T::default()) } else { self.json() }
     }
 }
 
-/// A JSON body that may be left out; then `T`'s default holds.
-#[derive(Debug)]
-pub struct OptionalBody<T> {
-    /// What was asked, or the default.
-    pub value: T,
-    /// The bytes it was read from.
-    pub raw: Bytes,
-}
-
-impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalBody<T> {
+impl<S: Send + Sync> FromRequest<S> for Raw {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let json = is_json(request.headers());
-        let raw = Bytes::from_request(request, state).await.map_err(|rejection| unreadable(&rejection))?;
-        if raw.is_empty() {
-            return Ok(Self { value: T::default(), raw });
-        }
-        if !json {
-            return Err(Problem::new(Code::UnsupportedMediaType, "the body's content type is not application/json"));
-        }
-        let axum::Json(value) = axum::Json::<T>::from_bytes(&raw).map_err(|rejection| malformed(&rejection))?;
-        Ok(Self { value, raw })
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unreadable(&rejection))?;
+        Ok(Self { bytes, json })
     }
 }
 

@@ -253,6 +253,19 @@ impl Issuer {
         Ok(all)
     }
 
+    /// The key of the operator that is named, if one is.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError::Invalid`] when there is no such operator.
+    pub async fn named_operator(&self, wanted: Option<&str>) -> Result<Option<OperatorKey>, IssueError> {
+        if wanted.is_none() {
+            return Ok(None);
+        }
+        let mut reader = self.store().read().await?;
+        Ok(Some(chosen_operator(&mut reader, wanted).await?.key))
+    }
+
     /// One account.
     ///
     /// # Errors

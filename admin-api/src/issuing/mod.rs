@@ -73,6 +73,8 @@ pub struct Idempotency {
     pub key: String,
     /// SHA-256 of method, path and body.
     pub digest: [u8; 32],
+    /// The HTTP status of the answer.
+    pub status: u16,
 }
 
 impl Act {
@@ -188,7 +190,7 @@ impl Issuer {
                 caller: act.actor.id.clone(),
                 key: repeat.key.clone(),
                 request_digest: repeat.digest,
-                status: 201,
+                status: repeat.status,
                 content_type: "application/json".to_owned(),
                 etag: answer.version().map(|version| format!("\"v{version}\"")),
                 location: answer.location(),

@@ -175,6 +175,13 @@ pub(crate) fn imports_in(web: &Web, row: &AccountRow, claims: &AccountClaims, no
     views
 }
 
+/// The claims that an account has now, and whether its operator demands signing keys.
+pub(crate) async fn current_claims(reader: &mut Reader, key: &AccountKey) -> Result<(AccountClaims, bool), IssueError> {
+    let row = super::edit::live_account(reader, key).await?;
+    let strict = Issuer::is_strict(reader, &row.operator).await?;
+    Ok((super::draft::current(&row)?, strict))
+}
+
 /// A user as the API shows it.
 pub(crate) fn user(row: &UserRow, account: &AccountClaims) -> Result<User, IssueError> {
     let claims = decode::<UserStatement>(&row.claims_jwt)?.into_claims();

@@ -339,9 +339,8 @@ async fn sweep_replies(broker: Arc<Broker>) {
             () = broker.stopping.cancelled() => return,
             _ = second.tick() => {}
         }
-        let now = broker.clock.nanos();
         for tenant in broker.tenants.all() {
-            tenant.crossings.replies.sweep(now);
+            tenant.crossings.replies.sweep(&broker, &tenant);
         }
     }
 }

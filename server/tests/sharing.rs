@@ -203,3 +203,42 @@ fn import_cycles_are_not_in_force_and_the_broker_stays_responsive() {
     let tenant = house.broker.running.broker.tenants.find(&a.key().into()).unwrap();
     assert!(!tenant.crossings.refused().is_empty());
 }
+
+#[test]
+fn measured_requests_are_reported_in_the_exporters_account() {
+    use cordon_accounts::claims::{Sampling, ServiceLatency};
+    let mut exporter = Account::new("exporter").exporting(Service, "svc");
+    let latency = ServiceLatency { sampling: Sampling::Percent(100), results: "latency".to_owned() };
+    exporter.claims.nats.exports[0].latency = Some(latency);
+    let importer = Account::new("importer").importing(Service, &exporter, "svc", "svc");
+    let house = House::new(&[&exporter, &importer]);
+    let (mut server, mut watcher, mut client) = (house.join(&exporter), house.join(&exporter), house.join(&importer));
+    watcher.send("SUB latency 1\r\n");
+    watcher.expect_nothing();
+    let report = |watcher: &mut support::Peer| {
+        watcher.line();
+        serde_json::from_str::<serde_json::Value>(&watcher.line()).unwrap()
+    };
+    client.exchange("SUB inbox 9\r\nPUB svc inbox 0\r\n\r\n", "HMSG inbox 9 35 35\r\nNATS/1.0 503\r\nNats-Subject: svc\r\n\r\n\r\n");
+    assert_eq!(report(&mut watcher)["status"], 503);
+    server.send("SUB svc 1\r\n");
+    server.expect_nothing();
+    client.send("PUB svc 0\r\n\r\n");
+    assert_eq!(report(&mut watcher)["status"], 400);
+    client.send("PUB svc inbox 0\r\n\r\n");
+    let mut line = server.line();
+    while !line.contains(" _R_.") {
+        line = server.line();
+    }
+    server.send(format!("PUB {} 2\r\nok\r\n", line.split(' ').nth(3).unwrap()));
+    client.expect("MSG inbox 9 2\r\nok\r\n");
+    let answered = report(&mut watcher);
+    assert_eq!(answered["status"], 200, "{answered}");
+    assert_eq!(answered["requestor"]["acc"], importer.key().to_string());
+    assert!(answered["requestor"].get("user").is_none(), "the import shares nothing: {answered}");
+    assert!(answered["responder"]["user"].is_string() && answered["total"].as_u64() > Some(0), "{answered}");
+    client.send("PUB svc inbox 0\r\n\r\n");
+    client.expect_nothing();
+    drop(client);
+    assert_eq!(report(&mut watcher)["status"], 408);
+}

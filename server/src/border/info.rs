@@ -7,6 +7,7 @@ use cordon_accounts::sharing::Crossing;
 use serde_json::{Map, Value, json};
 
 use crate::broker::Broker;
+use crate::connection::Connection;
 use crate::protocol::headers;
 use crate::routing::Message;
 use crate::tenant::Tenant;
@@ -23,21 +24,26 @@ pub(super) fn request_info(broker: &Broker, importer: &Arc<Tenant>, crossing: &C
         fields.insert("svc".to_owned(), json!(importer.name.as_str()));
         return encode(fields);
     }
+    encode(fields(broker, importer, crossing.share, message.origin.map(|origin| &**origin)))
+}
+
+/// What is told of a connection: its account and round-trip time, and who it is if that is shared.
+pub(super) fn fields(broker: &Broker, tenant: &Tenant, shared: bool, connection: Option<&Connection>) -> Map<String, Value> {
     let mut fields = Map::new();
-    fields.insert("acc".to_owned(), json!(importer.name.as_str()));
-    if let Some(connection) = message.origin {
+    fields.insert("acc".to_owned(), json!(tenant.name.as_str()));
+    if let Some(connection) = connection {
         let rtt = connection.traffic.rtt.load(Ordering::Relaxed);
         if rtt > 0 {
             fields.insert("rtt".to_owned(), json!(rtt));
         }
-        if crossing.share {
+        if shared {
             share(&mut fields, broker, connection);
         }
     }
-    encode(fields)
+    fields
 }
 
-fn share(fields: &mut Map<String, Value>, broker: &Broker, connection: &crate::connection::Connection) {
+fn share(fields: &mut Map<String, Value>, broker: &Broker, connection: &Connection) {
     let identity = connection.identity();
     let principal = identity.principal.as_deref();
     let details = [
@@ -62,7 +68,8 @@ fn share(fields: &mut Map<String, Value>, broker: &Broker, connection: &crate::c
     }
 }
 
-fn rfc3339(unix_ns: i64) -> String {
+/// A time as text.
+pub(super) fn rfc3339(unix_ns: i64) -> String {
     time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ns))
         .ok()
         .and_then(|at| at.format(&time::format_description::well_known::Rfc3339).ok())

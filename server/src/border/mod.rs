@@ -8,6 +8,7 @@
 //! in the broker publishes or subscribes in an account on behalf of another.
 
 pub mod info;
+mod latency;
 pub mod reply;
 pub mod service;
 pub mod stream;

@@ -12,6 +12,7 @@ use foldhash::quality::RandomState;
 use parking_lot::Mutex;
 use rand::RngCore;
 
+use crate::border::latency::{Outcome, Probe};
 use crate::border::table::inside;
 use crate::broker::Broker;
 use crate::connection::Connection;
@@ -45,6 +46,7 @@ struct Owed {
     response: ResponseType,
     threshold_ns: u64,
     due_ns: u64,
+    probe: Option<Probe>,
 }
 
 /// A reply subject made for one request.
@@ -61,22 +63,21 @@ impl Expected {
 
 impl Replies {
     /// Makes the way back for one request; `None` when too many are open.
-    #[expect(clippy::too_many_arguments, reason = "both accounts, the crossing and the request are all part of it")]
     pub(super) fn expect(
         &self,
         broker: &Broker,
         exporter: &Arc<Tenant>,
         importer: &Arc<Tenant>,
         crossing: &Crossing,
-        reply: &[u8],
-        requester: Option<Weak<Connection>>,
-        _batch: &mut Batch,
+        request: &Message<'_>,
+        probe: Option<Probe>,
     ) -> Option<Expected> {
         let threshold_ns = Some(crossing.threshold_ns).filter(|ns| *ns > 0).unwrap_or(THRESHOLD_NS);
         let owed = Owed {
             importer: Arc::downgrade(importer),
-            reply: reply.into(),
-            requester,
+            reply: request.reply.into(),
+            requester: request.origin.map(Arc::downgrade),
+            probe,
             response: crossing.response,
             threshold_ns,
             due_ns: broker.clock.nanos().saturating_add(threshold_ns),
@@ -108,14 +109,35 @@ impl Replies {
         self.open.lock().by_subject.remove(subject);
     }
 
-    /// Drops what is overdue, and what nobody waits for any more; returns how many are left.
-    pub fn sweep(&self, now_ns: u64) -> usize {
-        let mut open = self.open.lock();
-        open.by_subject.retain(|_, owed| owed.due_ns > now_ns && owed.is_awaited());
-        if open.by_subject.is_empty() {
-            open.by_subject = HashMap::default();
+    /// Drops what is overdue, and what nobody waits for any more; what was measured is reported.
+    pub fn sweep(&self, broker: &Broker, exporter: &Tenant) {
+        let now_ns = broker.clock.nanos();
+        let mut measured = Vec::new();
+        {
+            let mut open = self.open.lock();
+            open.by_subject.retain(|_, owed| {
+                let outcome = if owed.due_ns <= now_ns {
+                    Outcome::TooLate
+                } else if owed.is_awaited() {
+                    return true;
+                } else {
+                    Outcome::RequesterGone
+                };
+                measured.extend(owed.probe.take().map(|probe| (probe, outcome)));
+                false
+            });
+            if open.by_subject.is_empty() {
+                open.by_subject = HashMap::default();
+            }
         }
-        open.by_subject.len()
+        if measured.is_empty() {
+            return;
+        }
+        let mut batch = Batch::new(now_ns);
+        for (probe, outcome) in measured {
+            probe.publish(broker, exporter, outcome, None, &mut batch);
+        }
+        batch.flush(&mut Vec::new());
     }
 
     /// Open mappings.
@@ -137,7 +159,10 @@ impl Replies {
             return open.by_subject.remove(subject).filter(|_| !late);
         }
         owed.due_ns = now_ns.saturating_add(owed.threshold_ns);
-        Some(owed.clone())
+        // Only a first answer is measured.
+        let first = owed.clone();
+        owed.probe = None;
+        Some(first)
     }
 }
 
@@ -178,6 +203,10 @@ impl Receiver for Answers {
             ..*message
         };
         let accepted = route(&set, &answer, batch) > 0;
+        if let Some(probe) = owed.probe {
+            let outcome = if accepted { Outcome::Answered } else { Outcome::RequesterGone };
+            probe.publish(&broker, &exporter, outcome, message.origin.map(|origin| &**origin), batch);
+        }
         if !accepted {
             exporter.crossings.replies.forget(message.subject);
         }

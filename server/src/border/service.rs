@@ -9,6 +9,7 @@ use cordon_accounts::sharing::Crossing;
 use cordon_accounts::subject::MapOutcome;
 
 use crate::border::info;
+use crate::border::latency::{Outcome, Probe};
 use crate::border::reply::Expected;
 use crate::border::table::inside;
 use crate::broker::Broker;
@@ -44,24 +45,46 @@ impl Service {
             MapOutcome::Mapped(mapped) => mapped,
             MapOutcome::Dropped => return true,
         };
-        let mut set = MatchSet::default();
-        exporter.interest.matches(&subject, &mut set);
-        if set.is_empty() {
-            return false;
+        let probe = Probe::choose(broker, importer, &self.crossing, message, batch);
+        let outcome = self.deliver(broker, importer, &exporter, &subject, message, probe.clone(), batch);
+        let accepted = !matches!(outcome, Some(Outcome::NobodyThere));
+        if let (Some(probe), Some(outcome)) = (probe, outcome) {
+            probe.publish(broker, &exporter, outcome, None, batch);
         }
-        let expected = self.expect(broker, importer, &exporter, message, batch);
+        accepted
+    }
+
+    /// Delivers in the exporter; `None` when somebody took the request and an answer may come.
+    #[expect(clippy::too_many_arguments, reason = "both accounts and all of the request are part of it")]
+    fn deliver(
+        &self,
+        broker: &Arc<Broker>,
+        importer: &Arc<Tenant>,
+        exporter: &Arc<Tenant>,
+        subject: &[u8],
+        message: &Message<'_>,
+        probe: Option<Probe>,
+        batch: &mut Batch,
+    ) -> Option<Outcome> {
+        let mut set = MatchSet::default();
+        exporter.interest.matches(subject, &mut set);
+        if set.is_empty() {
+            return Some(Outcome::NobodyThere);
+        }
+        let measured = probe.is_some();
+        let expected = self.expect(broker, importer, exporter, message, probe);
         let reply = match &expected {
             _ if message.reply.is_empty() => &[],
             Some(expected) => expected.subject(),
             None if message.reply.starts_with(b"$JS.ACK.") => message.reply,
-            None => return false,
+            None => return Some(Outcome::NobodyThere),
         };
         let info = info::request_info(broker, importer, &self.crossing, message);
         let header = headers::with(message.header(), headers::REQUEST_INFO, &info);
         let body = [&header, message.payload()].concat();
         let crossings = [message.passage.crossings, &[self.mark]].concat();
         let crossed = Message {
-            subject: &subject,
+            subject,
             reply,
             header_len: header.len(),
             body: &body,
@@ -71,18 +94,27 @@ impl Service {
         batch.depth += 1;
         let accepted = route(&set, &crossed, batch) > 0;
         batch.depth -= 1;
-        if !accepted && let Some(expected) = expected {
+        if accepted {
+            return (measured && message.reply.is_empty()).then_some(Outcome::NoReply);
+        }
+        if let Some(expected) = expected {
             exporter.crossings.replies.forget(expected.subject());
         }
-        accepted
+        Some(Outcome::NobodyThere)
     }
 
-    fn expect(&self, broker: &Arc<Broker>, importer: &Arc<Tenant>, exporter: &Arc<Tenant>, message: &Message<'_>, batch: &mut Batch) -> Option<Expected> {
+    fn expect(
+        &self,
+        broker: &Arc<Broker>,
+        importer: &Arc<Tenant>,
+        exporter: &Arc<Tenant>,
+        message: &Message<'_>,
+        probe: Option<Probe>,
+    ) -> Option<Expected> {
         if message.reply.is_empty() || message.reply.starts_with(b"$JS.ACK.") {
             return None;
         }
-        let requester = message.origin.map(Arc::downgrade);
-        exporter.crossings.replies.expect(broker, exporter, importer, &self.crossing, message.reply, requester, batch)
+        exporter.crossings.replies.expect(broker, exporter, importer, &self.crossing, message, probe)
     }
 }
 

@@ -1,1 +1,34 @@
-//! Whole-program tests: the real binary, real clients, real TLS.
+//! The harness of the whole-program stories in `tests/`: the real binary, real clients, real TLS.
+//!
+//! A story starts a [`Serve`] (or a [`process::Process`] of another command) in a folder of its
+//! own, on ports that the system chooses. It acts through [`Api`] as an owner would, and talks as
+//! its tenants would: by [`Client`] where a client library's behaviour counts, by [`Peer`] where
+//! the very bytes count. It waits for events; where something can only be asked for, it asks with
+//! [`wait::until`], the one place that pauses.
+//!
+//! A failure ends the story with a panic, and the log of its processes is printed.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a harness of tests: what fails here is the story's failure"
+)]
+
+pub mod api;
+pub mod binary;
+pub mod certificates;
+pub mod client;
+pub mod peer;
+pub mod process;
+pub mod serve;
+pub mod tenant;
+pub mod tls;
+pub mod wait;
+
+pub use api::{Answer, Api};
+pub use client::Client;
+pub use peer::Peer;
+pub use serve::Serve;
+pub use tenant::{Tenant, User};

@@ -1,0 +1,158 @@
+//! A raw client: it sends bytes over TLS, and says what it expects to read.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use cordon_accounts::creds::Creds;
+use data_encoding::BASE64URL_NOPAD;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::wait::within;
+
+/// One raw client.
+#[derive(Debug)]
+pub struct Peer {
+    stream: TlsStream<TcpStream>,
+    seen: Vec<u8>,
+    /// The INFO that the broker opened with.
+    pub info: Value,
+}
+
+impl Peer {
+    /// Connects, reads INFO, and goes on to TLS.
+    pub async fn open(address: SocketAddr, config: Arc<ClientConfig>) -> Self {
+        Self::try_open(address, config).await.unwrap()
+    }
+
+    /// As [`Peer::open`].
+    ///
+    /// # Errors
+    ///
+    /// What TLS says when the handshake fails.
+    pub async fn try_open(address: SocketAddr, config: Arc<ClientConfig>) -> std::io::Result<Self> {
+        let (socket, info) = plain(address).await;
+        let name = ServerName::from(address.ip());
+        let stream = within("a TLS handshake", TlsConnector::from(config).connect(name, socket)).await?;
+        Ok(Self { stream, seen: Vec::new(), info })
+    }
+
+    /// CONNECT with creds, up to the answer to a first PING.
+    pub async fn authenticate(&mut self, creds: &str) {
+        self.send(connect_line(&self.info, creds)).await;
+        self.fence().await;
+    }
+
+    /// Sends bytes as they are.
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        assert!(self.try_send(bytes).await, "the connection is closed; it said {:?}", self.seen());
+    }
+
+    /// Sends bytes, whether or not the broker still reads them.
+    pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        within("the broker reads", async { self.stream.write_all(bytes.as_ref()).await.is_ok() && self.stream.flush().await.is_ok() })
+            .await
+    }
+
+    /// Requires that exactly these bytes come next.
+    pub async fn expect(&mut self, expected: impl AsRef<[u8]>) {
+        let expected = expected.as_ref();
+        while self.seen.len() < expected.len() {
+            if !self.more().await {
+                break;
+            }
+        }
+        let got = &self.seen[..self.seen.len().min(expected.len())];
+        assert_eq!(String::from_utf8_lossy(got), String::from_utf8_lossy(expected));
+        self.seen.drain(..expected.len());
+    }
+
+    /// Everything up to the next PONG, which a PING of ours asks for: all that the broker has to say
+    /// about what was sent until now, and all that was sent to us by those who have fenced before.
+    pub async fn fence(&mut self) -> String {
+        self.send("PING\r\n").await;
+        let text = self.through("PONG\r\n").await;
+        text.trim_end_matches("PONG\r\n").to_owned()
+    }
+
+    /// Everything through the next `marker`.
+    pub async fn through(&mut self, marker: &str) -> String {
+        loop {
+            if let Some(at) = self.seen.windows(marker.len()).position(|window| window == marker.as_bytes()) {
+                let bytes: Vec<u8> = self.seen.drain(..at + marker.len()).collect();
+                return String::from_utf8_lossy(&bytes).into_owned();
+            }
+            assert!(self.more().await, "the connection ended without {marker:?}; it said {:?}", self.seen());
+        }
+    }
+
+    /// Everything until the broker ends the connection. Its own PINGs and INFO are left out.
+    pub async fn end(&mut self) -> String {
+        while self.more().await {}
+        let text = self.seen();
+        self.seen.clear();
+        text.split_inclusive("\r\n").filter(|line| *line != "PING\r\n" && !line.starts_with("INFO ")).collect()
+    }
+
+    /// Sends what the broker refuses, and requires `-ERR` with this text and nothing else.
+    pub async fn refused(&mut self, bytes: impl AsRef<[u8]>, text: &str) {
+        self.send(bytes).await;
+        assert_eq!(self.fence().await, format!("-ERR '{text}'\r\n"));
+    }
+
+    fn seen(&self) -> String {
+        String::from_utf8_lossy(&self.seen).into_owned()
+    }
+
+    /// Reads once; false at the end of the connection.
+    async fn more(&mut self) -> bool {
+        let mut buffer = vec![0; 65536];
+        let read = within(format!("the broker says something after {:?}", self.seen()), self.stream.read(&mut buffer));
+        match read.await {
+            Ok(count) => {
+                self.seen.extend_from_slice(&buffer[..count]);
+                count > 0
+            }
+            Err(error)
+                if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe) =>
+            {
+                false
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// A connected socket before TLS, and the INFO that came over it.
+pub async fn plain(address: SocketAddr) -> (TcpStream, Value) {
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let mut line = Vec::new();
+    within("INFO", async {
+        while !line.ends_with(b"\r\n") {
+            line.push(socket.read_u8().await.unwrap());
+        }
+    })
+    .await;
+    let info = serde_json::from_slice(line.strip_prefix(b"INFO ").expect("the broker speaks first")).unwrap();
+    (socket, info)
+}
+
+/// The CONNECT line for these creds, signing the nonce of this INFO.
+pub fn connect_line(info: &Value, creds: &str) -> String {
+    let creds = Creds::parse(creds).unwrap();
+    let signature = creds.seed.sign(info["nonce"].as_str().unwrap().as_bytes()).unwrap();
+    connect_with(json!({"jwt": creds.jwt, "sig": BASE64URL_NOPAD.encode(&signature)}))
+}
+
+/// A CONNECT line with these credentials, from a client that understands headers.
+pub fn connect_with(mut fields: Value) -> String {
+    let ours = json!({"verbose": false, "pedantic": false, "headers": true, "no_responders": true, "lang": "story", "version": "1", "protocol": 1});
+    fields.as_object_mut().unwrap().extend(ours.as_object().unwrap().clone());
+    format!("CONNECT {fields}\r\n")
+}

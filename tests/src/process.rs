@@ -1,0 +1,101 @@
+//! A process of the binary, its output, and its end.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+
+use tokio::process::{Child, Command};
+
+use crate::binary;
+use crate::wait::within;
+
+/// A running `cordon`. Dropping it kills it.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+/// What a finished command left.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// What it printed.
+    pub stdout: String,
+    /// What it said besides.
+    pub stderr: String,
+}
+
+impl Process {
+    /// Starts `cordon` with these arguments in `folder`; what it prints is added to `log` there.
+    pub fn start<'a>(folder: &Path, log: &str, arguments: impl IntoIterator<Item = &'a str>, debug: bool) -> Self {
+        let log = folder.join(log);
+        let file = File::options().create(true).append(true).open(&log).unwrap();
+        let mut command = command(folder);
+        if debug {
+            command.env("CORDON_LOG", "debug");
+        }
+        let child = command.args(arguments).stdout(file.try_clone().unwrap()).stderr(file).kill_on_drop(true).spawn().unwrap();
+        Self { child, log }
+    }
+
+    /// Everything that it has printed so far, its predecessors with the same log included.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned()
+    }
+
+    /// Its exit status, when it has ended.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// Ends it as power loss would: without a word to it.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Sends it a signal by name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().expect("it runs").to_string();
+        assert!(std::process::Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
+    /// Waits for its end.
+    pub async fn end(&mut self) -> ExitStatus {
+        within("the process ends", self.child.wait()).await.unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<_> = log.lines().collect();
+            let shown = &lines[lines.len().saturating_sub(60)..];
+            eprintln!("--- end of {} ---\n{}\n---", self.log.display(), shown.join("\n"));
+        }
+    }
+}
+
+/// Runs a command to its end.
+pub async fn run<'a>(folder: &Path, arguments: impl IntoIterator<Item = &'a str>) -> Finished {
+    let mut command = command(folder);
+    let running = command.args(arguments).kill_on_drop(true).output();
+    let output = within("the command ends", running).await.unwrap();
+    Finished {
+        status: output.status,
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// The command, without what the environment of the tests might say to it.
+fn command(folder: &Path) -> Command {
+    let mut command = Command::new(binary::cordon());
+    command.current_dir(folder).stdin(Stdio::null());
+    for name in ["CORDON_LOG", "CORDON_URL", "CORDON_CA", "CORDON_TOKEN", "CORDON_DATA"] {
+        command.env_remove(name);
+    }
+    command
+}

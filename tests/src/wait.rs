@@ -1,0 +1,37 @@
+//! Waiting: bounded, and in this one place.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+/// Longest wait for something that must come.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often something that can only be asked for is asked for.
+const INTERVAL: Duration = Duration::from_millis(20);
+
+/// Waits for what must come by itself.
+pub async fn within<T>(what: impl Display, coming: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, coming).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited {PATIENCE:?} in vain: {what}"),
+    }
+}
+
+/// Asks until the answer is there.
+pub async fn until<T>(what: impl Display, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(begun.elapsed() < PATIENCE, "asked for {PATIENCE:?} in vain: {what}");
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// Unix time in seconds, for claims that a story signs itself.
+#[expect(clippy::disallowed_methods, reason = "the processes under test go by the system's clock")]
+pub fn now() -> i64 {
+    time::OffsetDateTime::now_utc().unix_timestamp()
+}

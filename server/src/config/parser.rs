@@ -224,7 +224,7 @@ impl Parser {
                 Some(',') => return Err(self.fault("expected a value before `,`")),
                 Some(_) => items.push(self.value()?),
             }
-            let newline = self.skip_space(false) | self.skip_newline();
+            let newline = self.skip_newline();
             match self.peek() {
                 Some(',') => {
                     self.next();

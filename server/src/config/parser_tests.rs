@@ -67,7 +67,7 @@ fn what_is_wrong_is_refused_at_its_place() {
         ("a: {b: 1", "t.conf:1:9", "does not end"),
         ("a: x y", "t.conf:1:6", "quotes"),
         ("a: 9999999999999999999", "t.conf:1:4", "out of range"),
-        ("a: 9e", "t.conf:1:4", "out of range"),
+        ("a: 10e", "t.conf:1:4", "out of range"),
         ("a: $NOT_SET_ANYWHERE_X", "t.conf:1:4", "NOT_SET_ANYWHERE_X"),
         ("include \"no-such-file.conf\"", "./no-such-file.conf:1:1", "cannot be read"),
         ("a: (x)", "t.conf:1:7", "block"),

@@ -33,3 +33,6 @@ impl Fault {
         Self(text.into())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -104,3 +104,6 @@ fn publish(broker: &Broker, tenant: &Tenant, subject: &[u8], header: &[u8], payl
     batch.flush(&mut Vec::new());
     accepted
 }
+
+#[cfg(test)]
+mod tests;

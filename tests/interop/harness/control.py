@@ -17,18 +17,16 @@ def free_port():
 class Control:
     """A running `cordon control` with a data folder of its own, used as its owner.
 
-    It starts before there is a broker, since the broker is to trust its operator.
+    It can start before there is a broker, since the broker is to trust its operator.
     """
 
-    def __init__(self, context, broker_url, broker_ca):
+    def __init__(self, context, broker_url, broker_ca, *flags):
         self.data = context.folder / "control-data"
-        command = ("control", "--data", self.data, "--nats", broker_url, "--nats-ca", broker_ca, "--admin-port", "0")
+        command = ("control", "--data", self.data, "--nats", broker_url, "--nats-ca", broker_ca, "--admin-port", "0", *flags)
         self.process = context.start("cordon control", (context.cordon, *command))
         run = until(self._ready, "`cordon control` writes run.json", 60)
         token = (self.data / "admin-token").read_text().strip()
         self.admin = Admin(run["admin_address"], self.data / "ca" / "ca.pem", token)
-        if not self.admin.items("operators"):
-            self.admin.post("operators", {"name": "interop"})
 
     def _ready(self):
         check(self.process.running(), "`cordon control` keeps running", self.process.text())

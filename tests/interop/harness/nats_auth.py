@@ -54,6 +54,10 @@ class NatsAuth:
         """The public key of an account."""
         return jwt.claims(self.token(account))["sub"]
 
+    def seed(self, key):
+        """The seed of a key that this store made, from its key store."""
+        return (self.store.parent.parent / "keys" / "keys" / key[0] / key[1:3] / f"{key}.nk").read_text().strip()
+
     def creds(self, account, name):
         """Where the creds of a user are."""
         return self.home / f"{account}-{name}.creds"

@@ -9,6 +9,7 @@
     reason = "test helpers, shared by several test programs"
 )]
 
+pub mod log;
 pub mod peer;
 pub mod tenant;
 pub mod tls;

@@ -21,6 +21,10 @@ impl Partial {
 }
 
 /// `host:port`, `:port`, or a port alone.
+///
+/// # Errors
+///
+/// A [`Problem`] at the value's place, if it is nothing of that kind.
 pub fn address(node: &Node) -> Result<Partial, Problem> {
     if matches!(node.value, Value::Int(..)) {
         return Ok(Partial { host: None, port: Some(port(node)?) });
@@ -35,11 +39,19 @@ pub fn address(node: &Node) -> Result<Partial, Problem> {
 }
 
 /// A host by name or address.
+///
+/// # Errors
+///
+/// A [`Problem`] at the value's place, if it is nothing of that kind.
 pub fn host(node: &Node) -> Result<IpAddr, Problem> {
     resolve(node.text()?, node)
 }
 
 /// A port; -1 lets the system choose.
+///
+/// # Errors
+///
+/// A [`Problem`] at the value's place, if it is nothing of that kind.
 pub fn port(node: &Node) -> Result<u16, Problem> {
     let number = node.integer()?;
     port_of(number).ok_or_else(|| node.problem(format!("`{number}` is no port: give one from 1 to 65535, or -1 for any")))

@@ -96,6 +96,10 @@ pub fn preload(node: &Node, problems: &mut Vec<Problem>) -> Vec<(AccountKey, Str
 }
 
 /// A JWT: inline, or the one in a file.
+///
+/// # Errors
+///
+/// A [`Problem`] at the value's place, if it is nothing of that kind.
 pub fn token(node: &Node) -> Result<String, Problem> {
     let text = node.text()?;
     if text.starts_with("eyJ") {
@@ -108,11 +112,19 @@ pub fn token(node: &Node) -> Result<String, Problem> {
 }
 
 /// Account keys.
+///
+/// # Errors
+///
+/// A [`Problem`] at the value's place, if it is nothing of that kind.
 pub fn keys(node: &Node) -> Result<Vec<AccountKey>, Problem> {
     node.items().iter().map(key).collect()
 }
 
 /// An account key.
+///
+/// # Errors
+///
+/// A [`Problem`] at the value's place, if it is nothing of that kind.
 pub fn key(node: &Node) -> Result<AccountKey, Problem> {
     let text = node.text()?;
     AccountKey::parse(text).map_err(|error| node.problem(format!("`{text}` is no account key: {error}")))

@@ -18,7 +18,7 @@ use crate::broker::{Broker, RunningBroker, StartError};
 use crate::tenant::directory::Tenants;
 
 /// How often expired account JWTs are removed from the resolver.
-const SWEEP: Duration = Duration::from_secs(60);
+const SWEEP: Duration = Duration::from_mins(1);
 
 /// Why a configuration does not become a broker.
 #[derive(Debug, thiserror::Error)]

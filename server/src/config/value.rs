@@ -101,6 +101,10 @@ impl Node {
     }
 
     /// The value as text.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] at the value's place, if it is nothing of that kind.
     pub fn text(&self) -> Result<&str, Problem> {
         match &self.value {
             Value::Text(text) => Ok(text),
@@ -109,6 +113,10 @@ impl Node {
     }
 
     /// The value as a switch.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] at the value's place, if it is nothing of that kind.
     pub fn switch(&self) -> Result<bool, Problem> {
         match self.value {
             Value::Bool(on) => Ok(on),
@@ -117,6 +125,10 @@ impl Node {
     }
 
     /// The value as a whole number.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] at the value's place, if it is nothing of that kind.
     pub fn integer(&self) -> Result<i64, Problem> {
         match self.value {
             Value::Int(number, _) => Ok(number),
@@ -125,12 +137,20 @@ impl Node {
     }
 
     /// The value as a whole number that is not negative.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] at the value's place, if it is nothing of that kind.
     pub fn size(&self) -> Result<usize, Problem> {
         let number = self.integer()?;
         usize::try_from(number).map_err(|_| self.problem(format!("`{number}` is out of range: it must not be negative")))
     }
 
     /// The entries of a map.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] at the value's place, if it is nothing of that kind.
     pub fn entries(&self) -> Result<&[Entry], Problem> {
         match &self.value {
             Value::Map(entries) => Ok(entries),
@@ -140,6 +160,10 @@ impl Node {
 
     /// Hands every entry to `option` under its key in lower case. An entry that `option` does not
     /// know (`Ok(false)`), and no variable refers to, is a problem, and so is what it refuses.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] at the value's place, if it is nothing of that kind.
     pub fn read(&self, problems: &mut Vec<Problem>, mut option: impl FnMut(&str, &Self) -> Result<bool, Problem>) {
         let entries = match self.entries() {
             Ok(entries) => entries,
@@ -167,11 +191,19 @@ impl Node {
     }
 
     /// Texts; a text alone is a list of one.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] at the value's place, if it is nothing of that kind.
     pub fn texts(&self) -> Result<Vec<&str>, Problem> {
         self.items().iter().map(Node::text).collect()
     }
 
     /// A duration like `"1m30s"`, or whole seconds.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] at the value's place, if it is nothing of that kind.
     pub fn duration(&self) -> Result<Duration, Problem> {
         match &self.value {
             Value::Text(text) => duration(text).ok_or_else(|| self.problem(format!("`{text}` is no duration: write one like \"2m\" or \"500ms\""))),

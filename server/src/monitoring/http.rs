@@ -33,7 +33,7 @@ const CONNECTIONS: usize = 64;
 /// Time for the headers of a request, also between two of them.
 const HEADER_TIME: Duration = Duration::from_secs(5);
 /// Time that one connection may be open.
-const CONNECTION_TIME: Duration = Duration::from_secs(120);
+const CONNECTION_TIME: Duration = Duration::from_mins(2);
 /// Bytes of a request's head.
 const HEAD_BYTES: usize = 16 * 1024;
 /// Pages whose requests are counted, as nats-server counts them.

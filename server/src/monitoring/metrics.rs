@@ -24,6 +24,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 const ACCOUNTS: usize = 1000;
 
 type Labels = Vec<(String, String)>;
+type Figure = fn(&crate::tenant::Tenant) -> u64;
 type Float = Gauge<f64, AtomicU64>;
 
 /// All figures as text.
@@ -73,7 +74,7 @@ fn walk(name: &str, value: &Value, found: &mut impl FnMut(String, f64)) {
 fn accounts(registry: &mut Registry, broker: &Broker) {
     let mut tenants = broker.tenants.all();
     tenants.sort_by(|a, b| a.name.cmp(&b.name));
-    let figures: [(&str, &str, fn(&crate::tenant::Tenant) -> u64); 7] = [
+    let figures: [(&str, &str, Figure); 7] = [
         ("current_connections", "Connections", |tenant| tenant.connection_count() as u64),
         ("subscriptions", "Subscriptions", |tenant| tenant.interest.len() as u64),
         ("sent_messages", "Messages delivered", |tenant| tenant.counters.figures().out_messages),

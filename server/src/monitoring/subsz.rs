@@ -30,7 +30,7 @@ pub struct SubszOptions {
 /// [`Fault`] if `test` is not a literal subject.
 pub fn subsz(broker: &Broker, options: &SubszOptions, only: Option<&str>) -> Result<Value, Fault> {
     let test = options.test.as_bytes();
-    if !test.is_empty() && !(matching::is_literal(test) && matching::is_publishable(test)) {
+    if !test.is_empty() && (!matching::is_literal(test) || !matching::is_publishable(test)) {
         return Err(Fault::new("invalid test subject, must be a literal subject"));
     }
     let account = only.or(Some(options.account.as_str()).filter(|account| !account.is_empty()));

@@ -1,5 +1,7 @@
 //! Times and durations as nats-server's tools read them (monitoring-and-system.md section 0).
 
+use std::fmt::Write as _;
+
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -19,11 +21,11 @@ pub fn uptime(from_ns: i64, to_ns: i64) -> String {
     let mut text = String::new();
     for (unit, letter) in SECONDS {
         if left >= unit || !text.is_empty() {
-            text.push_str(&format!("{}{letter}", left / unit));
+            let _infallible = write!(text, "{}{letter}", left / unit);
             left %= unit;
         }
     }
-    text.push_str(&format!("{left}s"));
+    let _infallible = write!(text, "{left}s");
     text
 }
 

@@ -66,6 +66,8 @@ pub struct Broker {
     pub slow_consumers: AtomicU64,
     /// Connections ever accepted.
     pub total_connections: AtomicU64,
+    /// Messages dropped because receivers were behind and publishers may not be slowed down.
+    pub dropped_messages: AtomicU64,
     /// Connections that ended because of a defect of the broker.
     pub panics: AtomicU64,
     /// Room for TLS handshakes.
@@ -139,6 +141,7 @@ impl Broker {
             stopping: CancellationToken::new(),
             slow_consumers: AtomicU64::new(0),
             total_connections: AtomicU64::new(0),
+            dropped_messages: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             authenticator,
             observer: OnceLock::new(),

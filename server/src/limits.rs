@@ -49,6 +49,8 @@ pub const WRITE_VECTORS: usize = 64;
 pub const TLS_WRITE_STEP: usize = 256 * 1024;
 /// Rounds of writing that a publisher does for one receiver before a drain task takes over.
 pub const FLUSH_ROUNDS: usize = 4;
+/// Bytes that one read may queue on receivers before they are flushed in between: bounds the memory of wide fan-outs.
+pub const FLUSH_AFTER: u64 = 4 * 1024 * 1024;
 /// Pending bytes from which a publisher waits for a receiver that makes progress.
 pub const SOFT_PENDING: usize = 1024 * 1024;
 /// Longest wait of a publisher for its receivers after one read.

@@ -47,6 +47,9 @@ pub struct BrokerOptions {
     pub ping_interval: Duration,
     /// Pings that may be unanswered.
     pub ping_max: u32,
+    /// Publishers are never slowed down: messages for a receiver with three quarters of `max_pending` waiting are
+    /// dropped instead.
+    pub no_fast_producer_stall: bool,
     /// Longest time for one batch of writes.
     pub write_deadline: Duration,
     /// Time for CONNECT.
@@ -103,6 +106,7 @@ impl Default for BrokerOptions {
             max_sub_tokens: None,
             ping_interval: limits::PING_INTERVAL,
             ping_max: limits::PING_MAX,
+            no_fast_producer_stall: false,
             write_deadline: limits::WRITE_DEADLINE,
             auth_timeout: limits::AUTH_TIMEOUT,
             lame_duck_grace: limits::LAME_DUCK_GRACE,

@@ -101,6 +101,34 @@ fn one_stalled_receiver_does_not_hold_up_the_others() {
 }
 
 #[test]
+fn publishers_that_may_not_be_slowed_down_lose_messages_instead() {
+    let broker = TestBroker::tuned(|options| {
+        options.max_pending = 2 * 1024 * 1024;
+        options.no_fast_producer_stall = true;
+    });
+    let mut slow = lazy(&broker);
+    flood(&broker, FLOOD);
+    let dropped = broker.running.broker.dropped_messages.load(Ordering::Relaxed) as usize;
+    let got = slow.fenced();
+    assert!(dropped > 0);
+    assert_eq!(count(&got, "MSG foo 1 65536\r\n") + dropped, FLOOD);
+    assert_eq!(broker.running.broker.slow_consumers.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_client_that_asks_without_reading_is_bounded_too() {
+    let broker = TestBroker::tuned(|options| options.max_pending = 1024 * 1024);
+    let mut greedy = broker.peer();
+    let pings = "PING\r\n".repeat(10_000);
+    let mut sent = 0;
+    while greedy.try_send(&pings) {
+        sent += pings.len();
+        assert!(sent < 256 * 1024 * 1024, "nobody stopped it");
+    }
+    ends(&broker, "Slow Consumer (Pending Bytes)");
+}
+
+#[test]
 fn stopping_does_not_wait_for_a_receiver_that_reads_nothing() {
     let broker = TestBroker::with(BrokerOptions::default(), support::nobody());
     let mut slow = lazy(&broker);

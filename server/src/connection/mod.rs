@@ -177,8 +177,12 @@ impl Connection {
 
     /// Queues a protocol line and writes it; for use outside a batch.
     pub fn send_line(self: &Arc<Self>, line: &[u8]) {
-        if self.outbound.line(line) == Appended::Owe {
-            self.flush();
+        match self.outbound.line(self.max_pending(), line) {
+            Appended::Owe => {
+                self.flush();
+            }
+            Appended::Overflow => self.overflowed(),
+            Appended::Queued | Appended::Refused => {}
         }
     }
 
@@ -189,7 +193,8 @@ impl Connection {
             return;
         }
         if let Some(text) = &closing.wire_text {
-            self.outbound.line(&encode::error_line(text));
+            // The last line is no longer held against a receiver.
+            self.outbound.line(usize::MAX, &encode::error_line(text));
         }
         self.outbound.close(closing.keep_output);
         *slot = Some(closing);

@@ -106,13 +106,16 @@ impl Outbound {
         state.owe()
     }
 
-    /// Appends a protocol line.
-    pub fn line(&self, line: &[u8]) -> Appended {
+    /// Appends a protocol line. It counts as pending like a delivery: a client can ask for lines.
+    pub fn line(&self, max_pending: usize, line: &[u8]) -> Appended {
         let mut state = self.state.lock();
         if state.closed {
             return Appended::Refused;
         }
         state.queue.append(line.len(), |out| out.extend_from_slice(line));
+        if state.queue.len() + state.in_flight > max_pending {
+            return Appended::Overflow;
+        }
         state.owe()
     }
 

@@ -22,7 +22,7 @@ use crate::connection::close::Closing;
 use crate::connection::reader::{Consumed, Read, Reader};
 use crate::connection::timers::{Tick, Timers};
 use crate::connection::Connection;
-use crate::limits::STALL_MAX;
+use crate::limits::{FLUSH_AFTER, STALL_MAX};
 use crate::protocol::connect::ConnectOptions;
 use crate::protocol::parser::{self, Rules, Step};
 use crate::protocol::{Frame, ProtocolError, encode};
@@ -202,6 +202,9 @@ impl Session {
                 Ok(Step::Frame(frame, len)) => {
                     at += len;
                     self.act(&frame);
+                    if self.batch.delivered_bytes > FLUSH_AFTER {
+                        self.flush();
+                    }
                 }
                 Ok(Step::Incomplete(wanted)) => return Consumed { bytes: at, wanted },
                 Err(error) => self.pending = Some(Pending::End(self.breach(error))),
@@ -267,8 +270,10 @@ impl Session {
 
     /// Queues a protocol line for the client.
     pub(super) fn line(&mut self, line: &[u8]) {
-        if self.connection.outbound.line(line) == super::Appended::Owe {
-            self.batch.touch(&self.connection);
+        match self.connection.outbound.line(self.connection.max_pending(), line) {
+            super::Appended::Owe => self.batch.touch(&self.connection),
+            super::Appended::Overflow => self.connection.overflowed(),
+            super::Appended::Queued | super::Appended::Refused => {}
         }
     }
 
@@ -337,6 +342,9 @@ impl Session {
     /// Slows this publisher down while its receivers are far behind but moving, for a bounded
     /// time: producers are slowed before consumers are dropped.
     async fn wait_for_receivers(&mut self) {
+        if self.connection.broker.options.no_fast_producer_stall {
+            self.behind.clear();
+        }
         if self.behind.is_empty() {
             return;
         }

@@ -4,6 +4,7 @@
 //! remembered in the [`Batch`] and flushed once, when all frames of one read are processed.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
@@ -149,6 +150,11 @@ fn deliver(
         return false;
     }
     if subscription.is_filtered() && !connection.may_receive(message.subject, subscription.queue.as_deref()) {
+        return false;
+    }
+    let options = &connection.broker.options;
+    if options.no_fast_producer_stall && connection.outbound.pending() > options.max_pending / 4 * 3 {
+        connection.broker.dropped_messages.fetch_add(1, Ordering::Relaxed);
         return false;
     }
     let with_header = message.header_len > 0 && connection.reads_headers();

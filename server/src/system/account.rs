@@ -1,7 +1,7 @@
 //! Requests about one account: by the account in the subject, whatever the body says.
 //!
 //! Tenants reach these by the border, which puts their own account into the subject. An asker from
-//! outside the system account gets no addresses of the host, only what names the server.
+//! outside the system account gets no address of the host: the server's name stands in its place.
 
 use serde_json::{Value, json};
 
@@ -79,7 +79,7 @@ fn with_asker(broker: &Broker, request: &Request, data: Value) -> Value {
     if request.asker.is_none()
         && let Value::Object(fields) = &mut server
     {
-        fields.insert("host".to_owned(), json!(""));
+        fields.insert("host".to_owned(), json!(&*broker.name));
     }
     json!({"server": server, "data": data})
 }

@@ -101,6 +101,7 @@ fn publish_event_in(broker: &Broker, tenant: &Tenant, subject: &str, body: impl 
 fn publish(broker: &Broker, tenant: &Tenant, subject: &[u8], header: &[u8], payload: &[u8]) -> usize {
     let mut batch = Batch::new(broker.clock.nanos());
     let accepted = publish_inside(tenant, subject, b"", header, payload, &mut batch);
+    tenant.counters.sent(batch.delivered, batch.delivered_bytes);
     batch.flush(&mut Vec::new());
     accepted
 }

@@ -361,7 +361,7 @@ async fn a_tenant_sees_only_its_own_connections_whatever_it_asks_for() {
             let answer = tenant.request(subject, &body).await;
             let rows = answer["data"]["connections"].as_array().unwrap();
             assert!(rows.iter().all(|row| row["cid"].as_u64() == Some(tenant.cid)), "{subject} {body}: {answer}");
-            assert_eq!(answer["server"]["host"], "", "{answer}");
+            assert_eq!(answer["server"]["host"], "n1", "{answer}");
         }
     }
     let statz = tenant.request("$SYS.REQ.ACCOUNT.PING.STATZ", &format!("{{\"accounts\":[\"{other}\"]}}")).await;
@@ -470,4 +470,40 @@ async fn numbers_of_security_events_go_on_after_a_restart() {
     };
     assert_eq!(security.broker_id(), first["broker"].as_str().unwrap());
     assert!(security.after(0, 10, usize::MAX).last >= 1);
+}
+
+#[tokio::test]
+async fn the_end_is_announced_to_the_last_listener() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = House::new(folder.path()).await;
+    let mut system = house.system().await;
+    system.send("SUB $SYS.SERVER.*.SHUTDOWN 1\r\n").await;
+    system.fence().await;
+    house.running.shutdown().await;
+    assert!(system.line().await.is_err());
+    let (subject, body) = system.messages.pop_front().unwrap();
+    assert_eq!(subject, format!("$SYS.SERVER.{}.SHUTDOWN", house.id()));
+    assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["name"], "n1");
+}
+
+#[tokio::test]
+async fn more_requests_than_may_wait_are_turned_away_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = House::new(folder.path()).await;
+    let mut system = house.system().await;
+    // On one thread the answering task does not run while one read is worked on.
+    let requests = 5000;
+    system.send("SUB in 1\r\n").await;
+    system.send(&"PUB $SYS.REQ.SERVER.PING.IDZ in 0\r\n\r\n".repeat(requests)).await;
+    system.fence().await;
+    let (mut answered, mut refused) = (0, 0);
+    while answered + refused < requests {
+        match system.message().await.1.as_slice() {
+            b"503" => refused += 1,
+            _ => answered += 1,
+        }
+    }
+    let (taken, turned_away) = house.running.broker.system.requests();
+    assert_eq!((taken, turned_away), (answered as u64, refused as u64));
+    assert!(refused > 0 && answered > 0, "{answered} {refused}");
 }

@@ -1,11 +1,12 @@
 //! A flood of refusals costs a bounded number of events.
 //!
-//! Every source may cause so many events a second: an address that has proved nothing, a
-//! connection, and all that proved nothing together. What is beyond is counted, and becomes one
-//! event with the count when the second is over. The table of sources is bounded as well: when it
-//! is full, further sources share one place.
+//! Every source may cause so many events a second: an address that has proved nothing, a user, an
+//! account with all its users, and all that proved nothing together. What is beyond is counted, and
+//! becomes one event with the count when the second is over. The table of sources is bounded as
+//! well: when it is full, further sources share one place.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::system::security::SecurityEvent;
@@ -13,8 +14,10 @@ use crate::system::security::SecurityEvent;
 const SECOND_NS: u64 = 1_000_000_000;
 /// Events a second of one address.
 const PER_ADDRESS: u64 = 10;
-/// Events a second of one connection that has proved who it is.
-const PER_CONNECTION: u64 = 20;
+/// Events a second of one user, by however many connections.
+const PER_USER: u64 = 20;
+/// Events a second of one account.
+const PER_ACCOUNT: u64 = 100;
 /// Events a second of all addresses together.
 const OF_ALL: u64 = 500;
 /// Sources remembered at once.
@@ -27,10 +30,12 @@ const REPORTS: usize = 256;
 pub(super) enum Source {
     /// An IPv4 address, or an IPv6 network of 64 bits, which is one customer's.
     Address(IpAddr),
-    /// A connection by its id.
-    Connection(u64),
+    /// An account, by a hash of its name.
+    Account(u64),
     /// Everybody who has proved nothing.
     Everybody,
+    /// A user: hashes of the account's and the user's name.
+    User(u64, u64),
 }
 
 impl Source {
@@ -42,11 +47,31 @@ impl Source {
         })
     }
 
+    /// The source that a user is. Names that hash alike share a bound, which does no harm.
+    pub(super) fn user(account: &str, user: &str) -> Self {
+        let hash = |name: &str| {
+            let mut hasher = DefaultHasher::new();
+            name.hash(&mut hasher);
+            hasher.finish()
+        };
+        Self::User(hash(account), hash(user))
+    }
+
     fn bound(self) -> u64 {
         match self {
+            Self::Account(_) => PER_ACCOUNT,
             Self::Address(_) => PER_ADDRESS,
-            Self::Connection(_) => PER_CONNECTION,
             Self::Everybody => OF_ALL,
+            Self::User(..) => PER_USER,
+        }
+    }
+
+    /// The larger source that it is part of.
+    fn group(self) -> Option<Self> {
+        match self {
+            Self::Address(_) => Some(Self::Everybody),
+            Self::User(account, _) => Some(Self::Account(account)),
+            Self::Account(_) | Self::Everybody => None,
         }
     }
 }
@@ -67,20 +92,16 @@ impl Flood {
     /// The event, if it may have a number of its own now. `full` folds it in any case.
     pub(super) fn admit(&mut self, event: SecurityEvent, full: bool, now_ns: u64) -> Option<SecurityEvent> {
         let second = now_ns / SECOND_NS;
-        let source = self.place_of(event.source);
-        if !full && self.window(source, second).has_room(source) {
-            let unproved = !matches!(source, Source::Connection(_));
-            if source == Source::Everybody || !unproved {
-                return Some(event);
+        let mut source = self.place_of(event.source);
+        loop {
+            let window = self.window(source, second);
+            if full || !window.has_room(source) {
+                window.fold(event);
+                return None;
             }
-            if self.window(Source::Everybody, second).has_room(Source::Everybody) {
-                return Some(event);
-            }
-            self.window(Source::Everybody, second).fold(event);
-            return None;
+            let Some(group) = source.group() else { return Some(event) };
+            source = self.place_of(group);
         }
-        self.window(source, second).fold(event);
-        None
     }
 
     /// The folded events of seconds that are over.
@@ -201,7 +222,7 @@ mod tests {
             flood.admit(event(address(1), cid), false, 0);
         }
         assert!(flood.admit(event(address(2), 1), false, 0).is_some());
-        assert!(flood.admit(event(Source::Connection(7), 7), false, 0).is_some());
+        assert!(flood.admit(event(Source::user("A", "u"), 7), false, 0).is_some());
     }
 
     #[test]
@@ -219,9 +240,19 @@ mod tests {
     }
 
     #[test]
+    fn many_users_of_one_account_are_bounded_together() {
+        let mut flood = Flood::default();
+        let by = |flood: &mut Flood, account: &str, user: u64| flood.admit(event(Source::user(account, &user.to_string()), user), false, 0).is_some();
+        let admitted = (0..1000).filter(|user| by(&mut flood, "A", *user)).count();
+        assert_eq!(admitted as u64, PER_ACCOUNT);
+        assert!(by(&mut flood, "B", 1), "another account has its own bound");
+        assert_eq!(flood.sweep(SECOND_NS).iter().map(|event| event.count).sum::<u64>(), 1000 - PER_ACCOUNT);
+    }
+
+    #[test]
     fn a_full_backlog_folds_everything() {
         let mut flood = Flood::default();
-        assert!(flood.admit(event(Source::Connection(1), 1), true, 0).is_none());
+        assert!(flood.admit(event(Source::user("A", "u"), 1), true, 0).is_none());
         assert_eq!(flood.sweep(SECOND_NS)[0].count, 1);
     }
 

@@ -143,7 +143,9 @@ impl SecurityEvent {
         Self {
             reason: reason.code(),
             account: principal.as_ref().map(|principal| principal.account.to_string()),
-            source: if principal.is_some() { Source::Connection(connection.cid) } else { Source::address(address) },
+            source: principal
+                .as_ref()
+                .map_or_else(|| Source::address(address), |principal| Source::user(principal.account.as_str(), &principal.user)),
             user: principal.map(|principal| principal.user.clone()),
             cid: connection.cid,
             ip: address.to_string(),

@@ -13,7 +13,7 @@ fn event(cid: u64) -> SecurityEvent {
         rule: String::new(),
         detail: String::new(),
         count: 0,
-        source: Source::Connection(cid),
+        source: Source::user(&cid.to_string(), "u"),
     }
 }
 

@@ -6,6 +6,7 @@
 //! routing    an account's interest: from subject to receivers
 //! border     the only way from one account to another
 //! tenant     an account as it runs; applies changed account JWTs to what is live
+//! tracing_messages reports of what became of a message
 //! system     the system account: claims and connection requests, events, security events
 //! monitoring HTTP for operators' tools
 //! config     what `cordon broker -c FILE` reads
@@ -28,6 +29,7 @@ pub mod protocol;
 pub mod routing;
 pub mod system;
 pub mod tenant;
+pub mod tracing_messages;
 
 pub use broker::{Broker, RunningBroker, StartError};
 pub use options::{BrokerOptions, HandshakeFirst, TlsOptions};

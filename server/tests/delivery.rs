@@ -47,9 +47,15 @@ fn the_payload_limit_passes_and_one_byte_more_does_not() {
     let mut peer = broker.peer();
     assert_eq!(peer.info()["max_payload"], 1000);
     let payload = "x".repeat(1000);
-    peer.exchange_only(format!("SUB foo 1\r\nPUB foo 1000\r\n{payload}\r\n"), format!("MSG foo 1 1000\r\n{payload}\r\n"));
+    peer.exchange_only(
+        format!("SUB foo 1\r\nPUB foo 1000\r\n{payload}\r\n"),
+        format!("MSG foo 1 1000\r\n{payload}\r\n"),
+    );
     let with_header = format!("NATS/1.0\r\n\r\n{}", "x".repeat(988));
-    peer.exchange_only(format!("HPUB foo 12 1000\r\n{with_header}\r\n"), format!("HMSG foo 1 12 1000\r\n{with_header}\r\n"));
+    peer.exchange_only(
+        format!("HPUB foo 12 1000\r\n{with_header}\r\n"),
+        format!("HMSG foo 1 12 1000\r\n{with_header}\r\n"),
+    );
     // Told before the payload arrives.
     for line in ["PUB foo 1001\r\n", "HPUB foo 12 1001\r\n", "PUB foo 999999999\r\n"] {
         let mut peer = broker.peer();
@@ -96,7 +102,12 @@ fn header_blocks_pass_unread() {
     let broker = TestBroker::open();
     let mut peer = broker.peer();
     peer.exchange_only("SUB foo 1\r\n", "");
-    for block in ["NATS/1.0\r\nB: 2\r\nA: 1\r\na:  1 \r\nB: 3\r\n\r\n", "xyz", "NATS/1.0 503\r\n\r\n", "NATS/1.0\r\nname: sp\u{e4}ti\r\n\r\n"] {
+    for block in [
+        "NATS/1.0\r\nB: 2\r\nA: 1\r\na:  1 \r\nB: 3\r\n\r\n",
+        "xyz",
+        "NATS/1.0 503\r\n\r\n",
+        "NATS/1.0\r\nname: sp\u{e4}ti\r\n\r\n",
+    ] {
         let (header, total) = (block.len(), block.len() + 2);
         peer.exchange_only(
             format!("HPUB foo {header} {total}\r\n{block}hi\r\n"),

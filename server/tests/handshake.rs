@@ -206,7 +206,9 @@ fn the_stand_in_user_serves_those_who_never_connect() {
 #[test]
 fn wrong_credentials_are_refused_without_a_reason() {
     let broker = guarded();
-    for credentials in ["", "\"user\":\"alice\"", "\"user\":\"alice\",\"pass\":\"wrong\"", "\"user\":\"bob\",\"pass\":\"bob\""] {
+    for credentials in
+        ["", "\"user\":\"alice\"", "\"user\":\"alice\",\"pass\":\"wrong\"", "\"user\":\"bob\",\"pass\":\"bob\""]
+    {
         let mut peer = broker.raw();
         peer.send(format!("CONNECT {{{credentials}}}\r\nPUB foo 0\r\n\r\n"));
         peer.expect_end("-ERR 'Authorization Violation'\r\n");

@@ -21,8 +21,24 @@ fn ping_is_answered_in_any_case_and_with_anything_behind_it() {
 fn what_is_no_operation_is_told_and_ends_the_connection() {
     let broker = TestBroker::open();
     let bad = [
-        " PING\r\n", "\r\n", "\n", "\tPING\r\n", "MSG foo 1 0\r\n\r\n", "HMSG foo 1 0 0\r\n", "RS+ $G foo\r\n", "RMSG $G foo 0\r\n",
-        "A+ x\r\n", "LS+ foo\r\n", "LMSG foo 0\r\n", "PUB\r\n", "UNSUB\r\n", "SUB\r\n", "PUBfoo 0\r\n", "GET / HTTP/1.1\r\n", "\0", "PIN\r\n",
+        " PING\r\n",
+        "\r\n",
+        "\n",
+        "\tPING\r\n",
+        "MSG foo 1 0\r\n\r\n",
+        "HMSG foo 1 0 0\r\n",
+        "RS+ $G foo\r\n",
+        "RMSG $G foo 0\r\n",
+        "A+ x\r\n",
+        "LS+ foo\r\n",
+        "LMSG foo 0\r\n",
+        "PUB\r\n",
+        "UNSUB\r\n",
+        "SUB\r\n",
+        "PUBfoo 0\r\n",
+        "GET / HTTP/1.1\r\n",
+        "\0",
+        "PIN\r\n",
     ];
     for bytes in bad {
         let mut peer = broker.peer();
@@ -53,9 +69,24 @@ fn a_control_line_may_end_in_lf_alone_but_a_payload_may_not() {
 fn wrong_arguments_end_the_connection_silently() {
     let broker = TestBroker::open();
     let bad = [
-        "PUB foo xx\r\n", "PUB foo -1\r\n", "PUB foo +1\r\n", "PUB foo 0x1\r\n", "PUB foo\r\n", "PUB a b c 1\r\n", "PUB  \r\n", "SUB a\r\n",
-        "SUB a b c d\r\n", "UNSUB 1 2 3\r\n", "PUB foo 0000000002\r\nhi\r\n", "PUB foo 1e1\r\n", "HPUB foo 2\r\n", "HPUB foo x 2\r\n",
-        "HPUB foo 3 2\r\nhi\r\n", "HPUB a b c 1 2\r\n", "INFO {bad\r\n", "-ERR 'x'\r\n",
+        "PUB foo xx\r\n",
+        "PUB foo -1\r\n",
+        "PUB foo +1\r\n",
+        "PUB foo 0x1\r\n",
+        "PUB foo\r\n",
+        "PUB a b c 1\r\n",
+        "PUB  \r\n",
+        "SUB a\r\n",
+        "SUB a b c d\r\n",
+        "UNSUB 1 2 3\r\n",
+        "PUB foo 0000000002\r\nhi\r\n",
+        "PUB foo 1e1\r\n",
+        "HPUB foo 2\r\n",
+        "HPUB foo x 2\r\n",
+        "HPUB foo 3 2\r\nhi\r\n",
+        "HPUB a b c 1 2\r\n",
+        "INFO {bad\r\n",
+        "-ERR 'x'\r\n",
     ];
     for bytes in bad {
         let mut peer = broker.peer();

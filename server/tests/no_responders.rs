@@ -42,7 +42,8 @@ fn a_wildcard_inbox_gets_the_literal_reply_subject() {
 #[test]
 fn only_those_who_asked_for_it_are_told() {
     let broker = TestBroker::open();
-    for connect in [r#"{"verbose":false,"headers":true}"#, r#"{"verbose":false,"headers":true,"no_responders":false}"#] {
+    for connect in [r#"{"verbose":false,"headers":true}"#, r#"{"verbose":false,"headers":true,"no_responders":false}"#]
+    {
         let mut peer = broker.peer_with(connect);
         peer.exchange_only("SUB r 1\r\nPUB foo r 0\r\n\r\n", "");
     }

@@ -83,6 +83,8 @@ fn queue_members_that_leave_lose_nothing() {
     for member in &mut members {
         member.exchange_only("SUB foo q 1\r\n", "");
     }
+    let mut last = members.pop().unwrap();
+    last.exchange_only("SUB done 2\r\n", "");
     let mut publisher = broker.peer();
     let received = std::thread::scope(|scope| {
         scope.spawn(move || {
@@ -91,8 +93,6 @@ fn queue_members_that_leave_lose_nothing() {
             }
             publisher.exchange_only("PUB done 0\r\n\r\n", "");
         });
-        let mut last = members.pop().unwrap();
-        last.exchange_only("SUB done 2\r\n", "");
         let leaving: Vec<_> = members
             .into_iter()
             .enumerate()

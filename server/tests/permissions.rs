@@ -29,7 +29,10 @@ fn refusals_quote_the_subject_and_leave_the_connection_open() {
     peer.exchange_only("PUB a..b 0\r\n\r\n", no_publish("a..b"));
     peer.exchange_only("SUB b 1\r\n", "-ERR 'Permissions Violation for Subscription to \"b\"'\r\n");
     peer.exchange_only("SUB > 1\r\n", "-ERR 'Permissions Violation for Subscription to \">\"'\r\n");
-    peer.exchange_only("SUB b grp 1\r\n", "-ERR 'Permissions Violation for Subscription to \"b\" using queue \"grp\"'\r\n");
+    peer.exchange_only(
+        "SUB b grp 1\r\n",
+        "-ERR 'Permissions Violation for Subscription to \"b\" using queue \"grp\"'\r\n",
+    );
     peer.exchange_only("SUB q 1\r\n", "-ERR 'Permissions Violation for Subscription to \"q\"'\r\n");
     peer.exchange_only("SUB q workers 2\r\nSUB a.y 1\r\nPUB a.y 0\r\n\r\n", "MSG a.y 1 0\r\n\r\n");
 }

@@ -55,10 +55,7 @@ fn a_subject_with_an_empty_token_reaches_nobody() {
 fn a_pedantic_publisher_is_told_and_its_message_still_goes() {
     let broker = TestBroker::open();
     let mut peer = broker.peer_with(r#"{"verbose":false,"pedantic":true}"#);
-    peer.exchange_only(
-        "SUB > 1\r\nPUB foo.* 0\r\n\r\n",
-        "-ERR 'Invalid Publish Subject'\r\nMSG foo.* 1 0\r\n\r\n",
-    );
+    peer.exchange_only("SUB > 1\r\nPUB foo.* 0\r\n\r\n", "-ERR 'Invalid Publish Subject'\r\nMSG foo.* 1 0\r\n\r\n");
     peer.exchange_only("PUB a..b 0\r\n\r\n", "-ERR 'Invalid Publish Subject'\r\n");
     peer.exchange_only("PUB a.>.b 0\r\n\r\n", "-ERR 'Invalid Publish Subject'\r\nMSG a.>.b 1 0\r\n\r\n");
     peer.exchange_only("PUB foo* a..b 0\r\n\r\n", "MSG foo* 1 a..b 0\r\n\r\n");
@@ -68,9 +65,19 @@ fn a_pedantic_publisher_is_told_and_its_message_still_goes() {
 fn one_star_is_one_token_and_an_arrow_at_least_one() {
     let broker = TestBroker::open();
     let cases = [
-        ("a.>", "a", false), ("a.>", "a.b", true), ("a.>", "a.b.c", true), ("*", "a.b", false), ("*", "a", true),
-        ("a.*", "a", false), ("a.*.c", "a.b.c", true), ("a.*.c", "a.b.d", false), ("*.*", "a.b", true), (">", "a", true),
-        ("a", "A", false), ("a.b", "a.b.c", false), ("*.b.>", "a.b.c.d", true),
+        ("a.>", "a", false),
+        ("a.>", "a.b", true),
+        ("a.>", "a.b.c", true),
+        ("*", "a.b", false),
+        ("*", "a", true),
+        ("a.*", "a", false),
+        ("a.*.c", "a.b.c", true),
+        ("a.*.c", "a.b.d", false),
+        ("*.*", "a.b", true),
+        (">", "a", true),
+        ("a", "A", false),
+        ("a.b", "a.b.c", false),
+        ("*.b.>", "a.b.c.d", true),
     ];
     let mut publisher = broker.peer();
     for (filter, subject, matched) in cases {

@@ -39,5 +39,8 @@ fn what_is_refused_is_not_acknowledged() {
     peer.exchange_only("PUB no 0\r\n\r\n", "-ERR 'Permissions Violation for Publish to \"no\"'\r\n");
     peer.exchange_only("SUB no 1\r\n", "-ERR 'Permissions Violation for Subscription to \"no\"'\r\n");
     peer.exchange_only("PUB ok 0\r\n\r\n", "+OK\r\n");
-    peer.exchange_only("PUB ok _R_.x 0\r\n\r\n", "-ERR 'Permissions Violation for Publish with Reply of \"_R_.x\"'\r\n");
+    peer.exchange_only(
+        "PUB ok _R_.x 0\r\n\r\n",
+        "-ERR 'Permissions Violation for Publish with Reply of \"_R_.x\"'\r\n",
+    );
 }

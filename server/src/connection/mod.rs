@@ -15,6 +15,7 @@ pub mod socket;
 mod subscribe;
 mod subscriptions;
 mod timers;
+mod traced;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

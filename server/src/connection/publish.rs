@@ -11,6 +11,7 @@ use crate::protocol::{Publish, encode, headers};
 use crate::routing::match_set::MatchSet;
 use crate::routing::message::Passage;
 use crate::routing::{Message, Sink, deliver, route};
+use crate::tracing_messages::Wish;
 
 /// Reply subjects that belong to the broker: service replies, stream acks, gateway replies.
 const RESERVED_REPLIES: [&[u8]; 3] = [b"_R_.", b"$JS.ACK.", b"_GR_."];
@@ -23,6 +24,15 @@ impl Session {
         if self.options.pedantic && !(matching::is_valid(frame.subject) && matching::is_literal(frame.subject)) {
             self.error("Invalid Publish Subject");
         }
+        if frame.header_len > 0
+            && let Some(wish) = Wish::of(frame.body.get(..frame.header_len).unwrap_or_default())
+        {
+            return self.publish_traced(frame, wish);
+        }
+        self.publish_mapped(frame);
+    }
+
+    pub(super) fn publish_mapped(&mut self, frame: &Publish<'_>) {
         if self.tenant.has_mappings() {
             let tenant = self.tenant.clone();
             match tenant.map(frame.subject, &mut self.batch) {
@@ -60,7 +70,7 @@ impl Session {
     }
 
     /// Decides about a subject that is not cached; notes whether it may be.
-    fn may_publish(&mut self, subject: &[u8]) -> bool {
+    pub(super) fn may_publish(&mut self, subject: &[u8]) -> bool {
         // Inboxes are used once: remembering them would only push out what is used again.
         self.cacheable = !subject.starts_with(b"_INBOX.");
         let reserved = (subject.starts_with(b"_GR_.") && subject.len() > 5)
@@ -80,11 +90,20 @@ impl Session {
         false
     }
 
-    fn send(&mut self, subject: &[u8], frame: &Publish<'_>, set: &MatchSet) {
-        let reply = frame.reply;
+    /// Refuses reply subjects that belong to the broker.
+    #[inline]
+    pub(super) fn may_reply_to(&mut self, reply: &[u8]) -> bool {
         if !reply.is_empty() && RESERVED_REPLIES.iter().any(|reserved| reply.len() > reserved.len() && reply.starts_with(reserved)) {
             let text = format!("Permissions Violation for Publish with Reply of {}", encode::quoted(reply));
             self.refuse(Reason::ReplyReserved, reply, "", &text);
+            return false;
+        }
+        true
+    }
+
+    fn send(&mut self, subject: &[u8], frame: &Publish<'_>, set: &MatchSet) {
+        let reply = frame.reply;
+        if !self.may_reply_to(reply) {
             return;
         }
         self.acknowledge();
@@ -114,7 +133,7 @@ impl Session {
     }
 
     /// Tells a requester that nobody received its request, by one of its own subscriptions.
-    fn no_responders(&mut self, subject: &[u8], reply: &[u8]) {
+    pub(super) fn no_responders(&mut self, subject: &[u8], reply: &[u8]) {
         let mut set = MatchSet::default();
         self.tenant.interest.matches(reply, &mut set);
         let own = set.plain.iter().find(|subscription| match &subscription.sink {

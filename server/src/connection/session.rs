@@ -207,7 +207,14 @@ impl Session {
                     }
                 }
                 Ok(Step::Incomplete(wanted)) => return Consumed { bytes: at, wanted },
-                Err(error) => self.pending = Some(Pending::End(self.breach(error))),
+                Err(error) => {
+                    if let ProtocolError::Payload { size, .. } = error
+                        && let Some(frame) = parser::oversized(rest)
+                    {
+                        self.report_oversized(&frame, size);
+                    }
+                    self.pending = Some(Pending::End(self.breach(error)));
+                }
             }
         }
         Consumed { bytes: at, wanted: 0 }

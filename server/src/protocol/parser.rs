@@ -125,6 +125,25 @@ fn word(bytes: &[u8], word: &[u8], op: Op) -> Result<Option<(Op, usize)>, Protoc
     Ok((bytes.len() >= word.len()).then_some((op, word.len())))
 }
 
+/// The header of an `HPUB` at the start of `bytes` that is over the payload limit, if all of it is here already.
+pub fn oversized(bytes: &[u8]) -> Option<Publish<'_>> {
+    let line_len = memchr::memchr(b'\n', bytes)? + 1;
+    let line = bytes.get(..line_len)?.trim_ascii();
+    let (op, line) = line.split_at_checked(4)?;
+    if !op.eq_ignore_ascii_case(b"hpub") {
+        return None;
+    }
+    let arguments = Arguments::split(line, "HPUB").ok()?;
+    let [subject, reply, header] = match (arguments.count, arguments.items) {
+        (3, [subject, header, ..]) => [subject, &[], header],
+        (4, [subject, reply, header, _]) => [subject, reply, header],
+        _ => return None,
+    };
+    let header_len = number(header)?;
+    let body = bytes.get(line_len..line_len + header_len)?;
+    Some(Publish { subject, reply, header_len, body })
+}
+
 /// Arguments of a control line: at most four, as slices of it.
 struct Arguments<'a> {
     items: [&'a [u8]; 4],

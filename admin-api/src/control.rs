@@ -33,7 +33,7 @@ use crate::store::{Store, StoreError};
 use crate::vault::{KeySource, Vault, VaultError};
 
 /// How often a checkpoint of the ledger is signed and written to its folder, when there is something new.
-const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
+const CHECKPOINT_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Where the control plane keeps and finds everything.
 #[derive(Debug)]

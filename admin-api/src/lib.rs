@@ -22,6 +22,8 @@ pub mod pki;
 pub mod problem;
 pub mod roles;
 pub mod store;
+#[cfg(test)]
+mod tests;
 pub mod v1;
 pub mod vault;
 

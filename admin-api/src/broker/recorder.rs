@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::event::{BrokerEvent, ConnectionChange, ConnectionEvent};
-use super::{Broker, BrokerError};
+use super::Broker;
 use crate::issuing::push::Outbox;
 use crate::ledger::{Actor, ActorKind, Entry, Outcome, Reference, record_broker_event};
 use crate::limits::{BROKERS_MAX, REPLAY_BATCH};
@@ -127,10 +127,7 @@ impl Recorder {
         let Some(broker) = self.stable_id(server).await else { return Ok(()) };
         loop {
             let after = self.last_seq(&broker).await?;
-            let page = match self.broker.replay(server, after, REPLAY_BATCH).await {
-                Ok(Some(page)) => page,
-                Ok(None) | Err(_) => return Ok(()),
-            };
+            let Ok(Some(page)) = self.broker.replay(server, after, REPLAY_BATCH).await else { return Ok(()) };
             let newest = page.last;
             let events: Vec<Numbered> =
                 page.events.iter().filter_map(|event| Numbered::parse(event, self.clock.unix_seconds())).collect();
@@ -147,11 +144,7 @@ impl Recorder {
         if let Some(id) = self.stable.get(server) {
             return Some(id.clone());
         }
-        let page = match self.broker.replay(server, 0, 1).await {
-            Ok(Some(page)) => page,
-            Ok(None) => return None,
-            Err(BrokerError::Refused(_) | BrokerError::Silent | BrokerError::Unreachable(_)) => return None,
-        };
+        let Ok(Some(page)) = self.broker.replay(server, 0, 1).await else { return None };
         if self.numbering.len() < BROKERS_MAX {
             self.numbering.insert(server.to_owned());
         }

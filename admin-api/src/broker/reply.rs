@@ -35,13 +35,12 @@ impl Envelope {
 
     /// The answer to a push or a delete.
     pub fn into_answer(self) -> Answer {
-        let (accepted, message) = match &self.error {
-            Some(error) => (false, error.description.clone()),
-            None => {
-                let code = self.data.get("code").and_then(Value::as_i64).unwrap_or(200);
-                let message = self.data.get("message").and_then(Value::as_str).unwrap_or_default();
-                (code == 200, message.to_owned())
-            }
+        let (accepted, message) = if let Some(error) = &self.error {
+            (false, error.description.clone())
+        } else {
+            let code = self.data.get("code").and_then(Value::as_i64).unwrap_or(200);
+            let message = self.data.get("message").and_then(Value::as_str).unwrap_or_default();
+            (code == 200, message.to_owned())
         };
         Answer { broker: self.server.id, name: self.server.name, accepted, message: bounded(&message) }
     }

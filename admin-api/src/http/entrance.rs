@@ -48,7 +48,9 @@ pub(super) async fn enter(State(app): State<App>, mut request: Request, next: Ne
         };
         let sender = Sender { token, source_ip, request_id: request_id.clone() };
         request.extensions_mut().insert(sender.clone());
-        (Some(sender), answered(request, next).await)
+        let response = answered(request, next).await;
+        tracing::debug!(status = response.status().as_u16(), "answered");
+        (Some(sender), response)
     };
     let (sender, response) = run.instrument(span).await;
     let response = match sender {

@@ -55,7 +55,7 @@ impl Issuer {
             (None, None) => return Err(IssueError::invalid("key", "an account needs a key")),
         };
         let strict = operator_claims(operator)?.nats.strict_signing_key_usage;
-        let mut claims = self.first_claims(key, new, exports, now)?;
+        let mut claims = Self::first_claims(key, new, exports, now)?;
         if new.signing_key.unwrap_or(strict || seed.is_none()) {
             let signing = Seed::generate(Role::Account, &mut OsRng);
             let signing_key = AccountKey::try_from(signing.public()).map_err(|error| IssueError::Stored(error.to_string()))?;
@@ -95,7 +95,7 @@ impl Issuer {
         Ok((row, entry))
     }
 
-    fn first_claims(&self, key: AccountKey, new: &NewAccount, exports: Vec<Export>, now: i64) -> Result<AccountClaims, IssueError> {
+    fn first_claims(key: AccountKey, new: &NewAccount, exports: Vec<Export>, now: i64) -> Result<AccountClaims, IssueError> {
         check_name("name", &new.name)?;
         check_tags(&new.tags)?;
         let mut claims = AccountClaims::new(key);

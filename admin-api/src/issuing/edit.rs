@@ -19,11 +19,11 @@ pub(crate) struct AccountEdit<'i> {
     pub(crate) issuer: &'i Issuer,
     pub(crate) act: &'i Act,
     pub(crate) unit: Unit,
-    pub(crate) operator: OperatorRow,
-    pub(crate) row: AccountRow,
-    pub(crate) draft: Draft,
+    pub(crate) operator: Box<OperatorRow>,
+    pub(crate) row: Box<AccountRow>,
+    pub(crate) draft: Box<Draft>,
     /// The claims as they were signed last.
-    pub(crate) before: AccountClaims,
+    pub(crate) before: Box<AccountClaims>,
     pub(crate) strict: bool,
     pub(crate) now: i64,
     kind: &'static str,
@@ -53,26 +53,26 @@ impl<'i> AccountEdit<'i> {
             .await?
             .ok_or_else(|| IssueError::Stored(format!("the operator of account `{}` is missing", row.key)))?;
         let strict = operator_claims(&operator)?.nats.strict_signing_key_usage;
-        let (draft, before) = (Draft::of(&row)?, current(&row)?);
+        let (draft, before) = (Box::new(Draft::of(&row)?), Box::new(current(&row)?));
         let jwt_before = row.claims_jwt.clone();
-        Ok(Self { issuer, act, unit, operator, row, draft, before, strict, now: issuer.now(), kind, jwt_before })
+        Ok(Self { issuer, act, unit, operator: Box::new(operator), row: Box::new(row), draft, before, strict, now: issuer.now(), kind, jwt_before })
     }
 
     /// Validates the new claims, then signs and writes them and puts them into the outbox.
     ///
     /// A dry run ends here, with the effect and nothing written.
     pub(crate) async fn apply(mut self) -> Result<Self, IssueError> {
-        let claims = self.draft.claims(&self.row);
+        let claims = Box::new(self.draft.claims(&self.row));
         claims.validate(self.now).require_valid()?;
-        self.refuse_new_broken_imports(&claims).await?;
+        Box::pin(self.refuse_new_broken_imports(&claims)).await?;
         if self.act.dry_run {
             let changed = Changed { row: self.row, before: self.before, after: claims, strict: self.strict, now: self.now };
-            return Err(IssueError::DryRun(Box::new(effect::of(self.issuer, self.unit, changed).await?)));
+            return Err(IssueError::DryRun(Box::new(Box::pin(effect::of(self.issuer, self.unit, changed)).await?)));
         }
         let signer = self.issuer.operator_signer(&mut self.unit, &self.operator).await?;
         let signed = claims.sign(&signer, next_issue_time(self.now, self.before.issued_at))?;
         self.row.claims = self.draft.to_value()?;
-        self.row.claims_jwt = signed.token().to_owned();
+        signed.token().clone_into(&mut self.row.claims_jwt);
         self.row.jti.clone_from(&signed.id);
         self.row.updated_at = self.now;
         self.unit.accounts().update(&mut self.row).await?;

@@ -16,9 +16,9 @@ use crate::store::{AccountRow, Unit, UserRow};
 
 /// A change that is looked at and not made.
 pub(crate) struct Changed {
-    pub(crate) row: AccountRow,
-    pub(crate) before: AccountClaims,
-    pub(crate) after: AccountClaims,
+    pub(crate) row: Box<AccountRow>,
+    pub(crate) before: Box<AccountClaims>,
+    pub(crate) after: Box<AccountClaims>,
     pub(crate) strict: bool,
     pub(crate) now: i64,
 }

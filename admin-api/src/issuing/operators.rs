@@ -115,11 +115,11 @@ impl Issuer {
     async fn insert_system_account(&self, act: &Act, unit: &mut Unit, operator: &OperatorRow, seed: Seed) -> Result<Entry, IssueError> {
         let new = NewAccount { name: "SYS".to_owned(), description: "the system account".to_owned(), ..NewAccount::default() };
         let mut services = Export::new(ExportKind::Service, "$SYS.REQ.ACCOUNT.*.*");
-        services.name = "account-monitoring-services".to_owned();
+        "account-monitoring-services".clone_into(&mut services.name);
         services.response_type = ResponseType::Stream;
         services.account_token_position = 4;
         let mut streams = Export::new(ExportKind::Stream, "$SYS.ACCOUNT.*.>");
-        streams.name = "account-monitoring-streams".to_owned();
+        "account-monitoring-streams".clone_into(&mut streams.name);
         streams.account_token_position = 3;
         let (_, entry) = self.insert_account(act, unit, operator, &new, Some(seed), vec![services, streams]).await?;
         Ok(entry)
@@ -137,13 +137,12 @@ impl Issuer {
         let mut row = live_operator(&mut unit, key).await?;
         act.precondition.check(row.version)?;
         let before = operator_claims(&row)?;
-        let claims = match &patch.jwt {
-            Some(jwt) => newer_claims(&row, &before, jwt, &patch)?,
-            None => {
-                let changed = patched(&mut unit, &before, &patch).await?;
-                changed.validate(now).require_valid()?;
-                changed.sign(&self.operator_identity(&row)?, next_issue_time(now, before.issued_at))?
-            }
+        let claims = if let Some(jwt) = &patch.jwt {
+            newer_claims(&row, &before, jwt, &patch)?
+        } else {
+            let changed = patched(&mut unit, &before, &patch).await?;
+            changed.validate(now).require_valid()?;
+            changed.sign(&self.operator_identity(&row)?, next_issue_time(now, before.issued_at))?
         };
         if act.dry_run {
             let mut effect = effect::none();

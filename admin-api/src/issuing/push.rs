@@ -66,7 +66,7 @@ impl Outbox {
         };
         match next.await {
             Ok(Some(at)) => Duration::from_secs(u64::try_from(at - self.issuer.now()).unwrap_or(0).clamp(1, 60)),
-            _ => Duration::from_secs(60),
+            _ => Duration::from_mins(1),
         }
     }
 

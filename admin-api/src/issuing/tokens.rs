@@ -148,7 +148,7 @@ mod tests {
         let token = new_secret();
         assert!(hash(&token).is_some());
         assert_ne!(*token, *new_secret());
-        for bad in ["", "cdn_", "cdn_short", &token[4..], &format!("{}x", *token), &token.replace("cdn_", "cdx_"), "cdn_*******************************************"] {
+        for bad in ["", "cdn_", "cdn_short", &token.replace("cdn_", ""), &format!("{}x", *token), &token.replace("cdn_", "cdx_"), "cdn_*******************************************"] {
             assert_eq!(hash(bad), None, "{bad}");
         }
     }

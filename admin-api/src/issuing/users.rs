@@ -1,6 +1,6 @@
 //! Users: issued, changed, renewed, deleted.
 
-use cordon_accounts::claims::{AccountClaims, Signer, User as UserStatement, UserClaims, Verified, decode};
+use cordon_accounts::claims::{AccountClaims, Signer, User as UserStatement, UserClaims, UserTemplate, Verified, decode};
 use cordon_accounts::creds::Creds;
 use cordon_accounts::key::{AccountKey, Role, Seed, UserKey};
 use cordon_accounts::permissions::template;
@@ -92,8 +92,9 @@ impl Issuer {
             _ => None,
         };
         if let Some(scope) = scope {
-            template::expand(&scope.template, claims, account)
+            let filled = template::expand(&scope.template, claims, account)
                 .map_err(|error| IssueError::invalid("signing_key", format!("the scope's template cannot be filled in for this user: {error}")))?;
+            refuse_emptied(&scope.template, &filled)?;
         }
         let bearer = scope.map_or(claims.nats.template.bearer_token, |scope| scope.template.bearer_token);
         if bearer && account.nats.limits.disallow_bearer {
@@ -121,10 +122,10 @@ impl Issuer {
         check_name("name", &name)?;
         let tags = patch.tags.clone().unwrap_or_else(|| old.nats.tags.clone());
         check_tags(&tags)?;
-        let expires = match (&patch.expires_at, patch.expires_in_seconds) {
+        let expires = match (patch.expires_at, patch.expires_in_seconds) {
             (None, None) => row.expires,
             (Some(None), None) => None,
-            (at, seconds) => expiry(at.clone().flatten(), seconds, now).map_err(IssueError::at)?,
+            (at, seconds) => expiry(at.flatten(), seconds, now).map_err(IssueError::at)?,
         };
         let before = Template::from(&old.nats.template);
         let signing_key = row.signing_key.to_string();
@@ -148,7 +149,11 @@ impl Issuer {
     ///
     /// [`IssueError::Conflict`] when the user is revoked and keeps its key.
     pub async fn renew_user(&self, act: &Act, account: &AccountKey, key: &UserKey, renewal: &Renewal) -> Result<IssuedUser, IssueError> {
-        if renewal.rotate_key { self.rotate_user(act, account, key, renewal).await } else { self.extend_user(act, account, key, renewal).await }
+        if renewal.rotate_key {
+            Box::pin(self.rotate_user(act, account, key, renewal)).await
+        } else {
+            Box::pin(self.extend_user(act, account, key, renewal)).await
+        }
     }
 
     async fn extend_user(&self, act: &Act, account: &AccountKey, key: &UserKey, renewal: &Renewal) -> Result<IssuedUser, IssueError> {
@@ -267,6 +272,22 @@ pub(crate) async fn live_user(reader: &mut Reader, account: &AccountKey, key: &U
     match reader.users().lookup(account, key).await? {
         Some(row) if row.state != UserState::Deleted => Ok(row),
         _ => Err(IssueError::not_found("user", key)),
+    }
+}
+
+/// A template whose every allowed subject falls away for this name and these tags denies everything: the
+/// user would be good for nothing, and nobody would know why.
+fn refuse_emptied(template: &UserTemplate, filled: &UserTemplate) -> Result<(), IssueError> {
+    let lists = [
+        ("publish", &template.permissions.publish, &filled.permissions.publish),
+        ("subscribe", &template.permissions.subscribe, &filled.permissions.subscribe),
+    ];
+    match lists.into_iter().find(|(_, asked, left)| !asked.allow.is_empty() && left.allow.is_empty()) {
+        None => Ok(()),
+        Some((verb, ..)) => Err(IssueError::invalid(
+            "name",
+            format!("with this name and these tags the scope's template leaves no subject to {verb}; values of placeholders must be plain tokens, and every tag that it uses must be there"),
+        )),
     }
 }
 
@@ -398,7 +419,7 @@ fn user_row(account: &AccountRow, key: UserKey, signed: &Verified<UserStatement>
 
 fn update_row(row: &mut UserRow, signed: &Verified<UserStatement>, now: i64) {
     row.name.clone_from(&signed.name);
-    row.claims_jwt = signed.token().to_owned();
+    signed.token().clone_into(&mut row.claims_jwt);
     row.signing_key = signed.issuer;
     row.issued_at = signed.issued_at;
     row.expires = (signed.expires != 0).then_some(signed.expires);

@@ -47,6 +47,7 @@ pub trait Answer: serde::Serialize {
 }
 
 /// For fields of a patch: absent is `None`, `null` is `Some(None)`.
+#[expect(clippy::option_option, reason = "a patch tells absent from null")]
 fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
     Option::<T>::deserialize(deserializer).map(Some)
 }

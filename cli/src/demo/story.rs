@@ -188,15 +188,15 @@ async fn revocation(stage: &Stage, acme: &Tenant) -> anyhow::Result<()> {
 
 async fn proof(stage: &Stage) -> anyhow::Result<()> {
     title("The audit log, verified offline");
-    let export = stage.file("export.jsonl");
-    let text = stage.api.text("ledger/export").await?;
-    std::fs::write(&export, &text)?;
-    let (checkpoint, key) = (stage.file("checkpoint"), stage.paths().ledger().join("key.pub"));
+    let (export, checkpoint) = (stage.file("export.jsonl"), stage.file("checkpoint"));
+    let key = stage.paths().ledger().join("key.pub");
     let signed = stage.api.get("ledger/checkpoint").await?;
     std::fs::write(&checkpoint, field(&signed, "/note")?)?;
-    // The checkpoint covers what came after the export, so the export alone is held against the key here.
-    let verified = audit::check(&export, None, Some(&key))?;
-    fact(&format!("{} entries, root {}, signed with the key that was kept", verified.size, verified.root));
+    let text = stage.api.text("ledger/export").await?;
+    std::fs::write(&export, &text)?;
+    let verified = audit::check(&export, Some(&checkpoint), Some(&key))?;
+    ensure!(!verified.trusted.is_empty(), "the log was not held against the checkpoint that was kept");
+    fact(&format!("{} entries, root {}, continuing the checkpoint and signed with the key that were kept", verified.size, verified.root));
     let index = entry_of(&text, "revocation.").context("the revocation is not in the log")?;
     tampered(stage, &text, &verified, index, &key)
 }

@@ -142,11 +142,15 @@ impl Site {
     }
 }
 
-/// Waits until the broker has confirmed the claims of all accounts that are in use.
+/// Waits until the control plane knows its broker, and the broker has confirmed the claims of all
+/// accounts that are in use.
 async fn pushed(control: &RunningControl) {
     let mut look = tokio::time::interval(Duration::from_millis(50));
     loop {
         look.tick().await;
+        if !control.issuer().broker().is_some_and(|broker| !broker.known().is_empty()) {
+            continue;
+        }
         match all_pushed(control).await {
             Ok(true) => return,
             Ok(false) => {}

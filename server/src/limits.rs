@@ -19,7 +19,7 @@ pub const MAX_CLOSED_CONNECTIONS: usize = 10_000;
 /// Default time one batch of writes may take before its receiver is a slow consumer.
 pub const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 /// Default interval between pings to an idle peer.
-pub const PING_INTERVAL: Duration = Duration::from_secs(120);
+pub const PING_INTERVAL: Duration = Duration::from_mins(2);
 /// Default number of pings that may be unanswered.
 pub const PING_MAX: u32 = 2;
 /// A first ping is sent no later than this after CONNECT, to learn the round-trip time.
@@ -31,7 +31,7 @@ pub const AUTH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a lame duck keeps serving before it begins to close connections.
 pub const LAME_DUCK_GRACE: Duration = Duration::from_secs(10);
 /// How long a lame duck takes in all.
-pub const LAME_DUCK_DURATION: Duration = Duration::from_secs(120);
+pub const LAME_DUCK_DURATION: Duration = Duration::from_mins(2);
 
 /// One read fills at most this much: the buffer belongs to the worker, not to the connection.
 pub const READ_BUFFER: usize = 256 * 1024;

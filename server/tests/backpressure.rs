@@ -13,6 +13,7 @@ use support::{Peer, QUIET, TestBroker, count};
 const FLOOD: usize = 512;
 
 /// A subscriber to `foo` that reads nothing from now on.
+#[expect(clippy::unwrap_used, reason = "a test's helper")]
 fn lazy(broker: &TestBroker) -> Peer {
     let socket = broker.socket();
     socket2::SockRef::from(&socket).set_recv_buffer_size(16 * 1024).unwrap();
@@ -42,7 +43,7 @@ fn a_receiver_with_too_much_pending_is_closed_and_its_publisher_is_not() {
     let log = Log::capture();
     let broker = TestBroker::tuned(|options| {
         options.max_pending = 2 * 1024 * 1024;
-        options.write_deadline = Duration::from_secs(60);
+        options.write_deadline = Duration::from_mins(1);
     });
     let mut slow = lazy(&broker);
     flood(&broker, FLOOD);

@@ -165,7 +165,7 @@ fn large_messages_arrive_whole() {
     }
     let mut peer = broker.peer();
     for size in [8 * 1024, 65_535, 262_144, 300_000, 1_048_576] {
-        let payload: Vec<u8> = (0..size).map(|at| b'a' + (at % 26) as u8).collect();
+        let payload: Vec<u8> = (b'a'..=b'z').cycle().take(size).collect();
         peer.send([format!("PUB big {size}\r\n").as_bytes(), &payload, b"\r\n"].concat());
         for (sid, receiver) in &mut receivers {
             receiver.expect([format!("MSG big {sid} {size}\r\n").as_bytes(), &payload, b"\r\n"].concat());

@@ -158,8 +158,9 @@ fn connect_may_come_in_any_pieces() {
     let connect = format!("CONNECT {QUIET}\r\nPING\r\n");
     for cut in 1..connect.len() {
         let mut peer = broker.raw();
-        peer.send(&connect[..cut]);
-        peer.send(&connect[cut..]);
+        let (head, tail) = connect.split_at(cut);
+        peer.send(head);
+        peer.send(tail);
         peer.expect("PONG\r\n");
     }
     let mut drop_by_drop = broker.raw();

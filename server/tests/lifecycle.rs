@@ -89,6 +89,7 @@ fn a_lame_duck_without_clients_stops_at_once() {
 struct Defect;
 
 impl Receiver for Defect {
+    #[expect(clippy::panic, reason = "the defect")]
     fn receive(&self, _: &Subscription, _: &Message<'_>, _: &mut Batch) -> bool {
         panic!("a defect, for the test")
     }

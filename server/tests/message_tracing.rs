@@ -16,6 +16,7 @@ fn traced(subject: &str, lines: &[&str], payload: &str) -> String {
 }
 
 /// The next message of `peer`, which must be a report on `t`.
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a test's helper")]
 fn report(peer: &mut Peer) -> Value {
     let line = peer.line();
     let size: usize = line.strip_prefix("MSG t 9 ").unwrap_or_else(|| panic!("{line}")).parse().unwrap();
@@ -24,6 +25,7 @@ fn report(peer: &mut Peer) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
+#[expect(clippy::unwrap_used, reason = "a test's helper")]
 fn kinds(report: &Value) -> Vec<&str> {
     report["events"].as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap()).collect()
 }

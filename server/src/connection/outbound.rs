@@ -172,7 +172,7 @@ impl Outbound {
         if batch.is_empty() && state.queue.is_empty() {
             state.queue = batch;
         } else if !batch.is_empty() {
-            let mut newer = std::mem::replace(&mut state.queue, Chunks::default());
+            let mut newer = std::mem::take(&mut state.queue);
             batch.extend(&mut newer);
             state.queue = batch;
         }
@@ -203,13 +203,12 @@ impl Outbound {
         let mut state = self.state.lock();
         self.settle(&mut state, batch, before);
         match outcome {
-            Ok(Progress::Blocked) => Some(false),
             Ok(Progress::Done) if state.queue.is_empty() => {
                 state.writing = false;
                 self.drained.notify_waiters();
                 Some(true)
             }
-            Ok(Progress::Done) => Some(false),
+            Ok(Progress::Done | Progress::Blocked) => Some(false),
             Err(_) => {
                 state.writing = false;
                 None

@@ -179,7 +179,7 @@ impl Reader {
                 }
             }
         }
-        buffer.truncate(buffer.len().max(READ_BUFFER).min(READ_BUFFER * 4));
+        buffer.truncate(buffer.len().clamp(READ_BUFFER, READ_BUFFER * 4));
         Poll::Ready(Ok(if ended { Read::End } else { Read::Some }))
     }
 

@@ -21,6 +21,7 @@ const RESERVED_QUEUE: &[u8] = b"_sys_";
 impl Session {
     /// SUB: permission, limits, then registration; every refusal leaves the connection open.
     pub(super) fn subscribe(&mut self, frame: &Subscribe<'_>) {
+        let version = self.connection.rights_version();
         let rights = self.current_rights();
         let queue_reserved = frame.queue == Some(RESERVED_QUEUE);
         let permit = if queue_reserved { None } else { rights.may_subscribe(frame.subject, frame.queue).ok() };
@@ -50,7 +51,12 @@ impl Session {
             let sink = Sink::Client(self.connection.clone());
             let subscription = Arc::new(Subscription::new(frame.subject, frame.queue, frame.sid, sink));
             subscription.set_filtered(permit.overlaps_deny());
-            self.connection.add_subscription(subscription, &self.tenant);
+            self.connection.add_subscription(subscription.clone(), &self.tenant);
+            // Whoever changed the rights in between may have looked before it was there.
+            if self.connection.rights_version() != version {
+                let rights = self.current_rights();
+                self.connection.hold_to(&rights, &subscription);
+            }
         }
         self.acknowledge();
     }
@@ -124,15 +130,20 @@ impl Connection {
         self.rights_version.fetch_add(1, Ordering::AcqRel);
         let list = self.subscription_list();
         for subscription in list {
-            match rights.may_subscribe(&subscription.subject, subscription.queue.as_deref()) {
-                Ok(permit) => subscription.set_filtered(permit.overlaps_deny()),
-                Err(_) => {
-                    self.end_subscription(&subscription);
-                    let text = subscription_violation(&subscription.subject, subscription.queue.as_deref(), Some(&subscription.sid));
-                    self.send_line(&encode::error_line(&text));
-                }
-            }
+            self.hold_to(&rights, &subscription);
         }
+    }
+
+    /// Ends a subscription that `rights` do not allow.
+    fn hold_to(self: &Arc<Self>, rights: &Permissions, subscription: &Arc<Subscription>) {
+        let queue = subscription.queue.as_deref();
+        if let Ok(permit) = rights.may_subscribe(&subscription.subject, queue) {
+            subscription.set_filtered(permit.overlaps_deny());
+            return;
+        }
+        self.end_subscription(subscription);
+        let text = subscription_violation(&subscription.subject, queue, Some(&subscription.sid));
+        self.send_line(&encode::error_line(&text));
     }
 }
 

@@ -1,6 +1,6 @@
 //! A connection's subscriptions by id.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;
@@ -10,7 +10,7 @@ use crate::routing::Subscription;
 /// Subscriptions by the id that the client gave them.
 #[derive(Default)]
 pub(super) struct Subscriptions {
-    by_sid: HashMap<Key, (), RandomState>,
+    by_sid: HashSet<Key, RandomState>,
 }
 
 /// A subscription, hashed and compared by its id: no second copy of the id is kept.
@@ -38,15 +38,15 @@ impl std::borrow::Borrow<[u8]> for Key {
 
 impl Subscriptions {
     pub(super) fn get(&self, sid: &[u8]) -> Option<Arc<Subscription>> {
-        self.by_sid.get_key_value(sid).map(|(key, ())| key.0.clone())
+        self.by_sid.get(sid).map(|key| key.0.clone())
     }
 
     pub(super) fn contains(&self, sid: &[u8]) -> bool {
-        self.by_sid.contains_key(sid)
+        self.by_sid.contains(sid)
     }
 
     pub(super) fn insert(&mut self, subscription: Arc<Subscription>) {
-        self.by_sid.insert(Key(subscription), ());
+        self.by_sid.insert(Key(subscription));
     }
 
     /// Removes exactly this subscription, not another one under the same id.
@@ -55,18 +55,18 @@ impl Subscriptions {
         if same {
             self.by_sid.remove(&*subscription.sid);
             if self.by_sid.is_empty() {
-                self.by_sid = HashMap::default();
+                self.by_sid = HashSet::default();
             }
         }
         same
     }
 
     pub(super) fn take(&mut self) -> Vec<Arc<Subscription>> {
-        std::mem::take(&mut self.by_sid).into_keys().map(|key| key.0).collect()
+        std::mem::take(&mut self.by_sid).into_iter().map(|key| key.0).collect()
     }
 
     pub(super) fn list(&self) -> Vec<Arc<Subscription>> {
-        self.by_sid.keys().map(|key| key.0.clone()).collect()
+        self.by_sid.iter().map(|key| key.0.clone()).collect()
     }
 
     pub(super) fn len(&self) -> usize {

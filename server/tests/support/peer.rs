@@ -122,7 +122,7 @@ impl Peer {
     }
 
     fn more(&mut self) -> bool {
-        let mut buffer = [0; 65536];
+        let mut buffer = vec![0; 65536];
         let begun = Instant::now();
         match self.stream.read(&mut buffer) {
             Ok(0) => false,

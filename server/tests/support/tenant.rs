@@ -28,7 +28,7 @@ impl TestTenant {
         let operator_claims = OperatorClaims::new(OperatorKey::try_from(operator.public()).unwrap());
         let trust = Arc::new(Trust::new(vec![operator_claims.sign(&operator, now - 10).unwrap()]).unwrap());
         let mut claims = AccountClaims::new(AccountKey::try_from(account.public()).unwrap());
-        claims.name = "tenant".to_owned();
+        "tenant".clone_into(&mut claims.name);
         change(&mut claims);
         let token = claims.encode(&operator, now - 5).unwrap();
         let resolver = MemoryResolver::default();

@@ -20,8 +20,8 @@ def run(context):
     admin = control.admin
     server = stock.start(context, stock.trust(admin), made, port)
     control.wait_until_connected()
-    brokers = admin.get("brokers")["items"]
-    check(brokers and brokers[0]["version"].startswith("2."), "the control plane knows the stock server", str(brokers))
+    brokers = until(lambda: admin.get("brokers")["items"], "the control plane knows its broker")
+    check(brokers[0]["version"].startswith("2."), "it is the stock server", str(brokers))
     context.show(f"connected to nats-server {brokers[0]['version']}")
 
     account = admin.post("accounts", {"name": "driven"})["key"]

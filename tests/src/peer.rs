@@ -46,7 +46,7 @@ impl Peer {
     /// CONNECT with creds, up to the answer to a first PING.
     pub async fn authenticate(&mut self, creds: &str) {
         self.send(connect_line(&self.info, creds)).await;
-        self.fence().await;
+        assert_eq!(self.fence().await, "");
     }
 
     /// Sends bytes as they are.
@@ -75,10 +75,11 @@ impl Peer {
 
     /// Everything up to the next PONG, which a PING of ours asks for: all that the broker has to say
     /// about what was sent until now, and all that was sent to us by those who have fenced before.
+    /// Its INFO and its own PINGs are left out.
     pub async fn fence(&mut self) -> String {
         self.send("PING\r\n").await;
         let text = self.through("PONG\r\n").await;
-        text.trim_end_matches("PONG\r\n").to_owned()
+        told(text.strip_suffix("PONG\r\n").unwrap())
     }
 
     /// Everything through the next `marker`.
@@ -97,13 +98,25 @@ impl Peer {
         while self.more().await {}
         let text = self.seen();
         self.seen.clear();
-        text.split_inclusive("\r\n").filter(|line| *line != "PING\r\n" && !line.starts_with("INFO ")).collect()
+        told(&text)
     }
 
     /// Sends what the broker refuses, and requires `-ERR` with this text and nothing else.
     pub async fn refused(&mut self, bytes: impl AsRef<[u8]>, text: &str) {
         self.send(bytes).await;
         assert_eq!(self.fence().await, format!("-ERR '{text}'\r\n"));
+    }
+
+    /// How reading fails, as TLS tells it; what the broker says before that is passed over.
+    pub async fn failure(&mut self) -> String {
+        let mut buffer = vec![0; 4096];
+        loop {
+            match within("TLS fails", self.stream.read(&mut buffer)).await {
+                Ok(0) => return "the connection ended without a failure".to_owned(),
+                Ok(_) => {}
+                Err(error) => return error.to_string(),
+            }
+        }
     }
 
     fn seen(&self) -> String {
@@ -127,6 +140,11 @@ impl Peer {
             Err(error) => panic!("{error}"),
         }
     }
+}
+
+/// The text without what the broker says of itself: INFO, and its own PINGs.
+fn told(text: &str) -> String {
+    text.split_inclusive("\r\n").filter(|line| *line != "PING\r\n" && !line.starts_with("INFO ")).collect()
 }
 
 /// A connected socket before TLS, and the INFO that came over it.

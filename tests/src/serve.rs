@@ -64,14 +64,17 @@ impl Serve {
         })
         .await;
         let address = |name: &str| run[name].as_str().and_then(|text| text.parse().ok()).expect(name);
-        Self {
+        let serve = Self {
             client_address: address("client_address"),
             admin_address: address("admin_address"),
             monitor_address: address("monitor_address"),
             process,
             folder,
             debug,
-        }
+        };
+        // The control plane is a client of the broker, and may be a moment later than its listeners.
+        serve.api().settle().await;
+        serve
     }
 
     /// The folder in which the processes run; the data folder is `data` in it.

@@ -32,7 +32,13 @@ impl Tenant {
     pub async fn create(api: &Api, name: &str) -> Self {
         let account = api.post("accounts", &json!({"name": name})).await.ok(201);
         api.settle().await;
-        Self { key: account["key"].as_str().unwrap().to_owned(), name: name.to_owned(), api: api.clone() }
+        Self::of(api, &account)
+    }
+
+    /// The tenant of an account that the API has shown.
+    pub fn of(api: &Api, account: &Value) -> Self {
+        let text = |field: &str| account[field].as_str().unwrap().to_owned();
+        Self { key: text("key"), name: text("name"), api: api.clone() }
     }
 
     /// A path below this account.

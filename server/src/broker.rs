@@ -60,6 +60,8 @@ pub struct Broker {
     pub tasks: TaskTracker,
     /// Cancelled when no more clients are accepted.
     pub listening: CancellationToken,
+    /// Cancelled once the listener is closed, so that new connects are refused.
+    pub unreachable: CancellationToken,
     /// Cancelled when everything stops.
     pub stopping: CancellationToken,
     /// Connections that ended because they did not keep up.
@@ -138,6 +140,7 @@ impl Broker {
             connections: Connections::default(),
             tasks: TaskTracker::new(),
             listening: CancellationToken::new(),
+            unreachable: CancellationToken::new(),
             stopping: CancellationToken::new(),
             slow_consumers: AtomicU64::new(0),
             total_connections: AtomicU64::new(0),
@@ -303,6 +306,8 @@ impl RunningBroker {
         tracing::info!("Entering lame duck mode, stop accepting new clients");
         crate::system::announce(broker, "LAMEDUCK");
         broker.listening.cancel();
+        // Whoever hears the notice must not be able to come back.
+        broker.unreachable.cancelled().await;
         let connections = broker.connections.open();
         if !connections.is_empty() {
             for connection in connections.iter().filter(|connection| connection.wants_info()) {

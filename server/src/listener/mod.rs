@@ -33,6 +33,12 @@ pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 /// Accepts clients until the broker stops listening.
 pub async fn accept(listener: TcpListener, broker: Arc<Broker>) {
+    accept_until_stopped(&listener, &broker).await;
+    drop(listener);
+    broker.unreachable.cancel();
+}
+
+async fn accept_until_stopped(listener: &TcpListener, broker: &Arc<Broker>) {
     let mut pause = ACCEPT_PAUSE.0;
     loop {
         let accepted = tokio::select! {
@@ -42,7 +48,7 @@ pub async fn accept(listener: TcpListener, broker: Arc<Broker>) {
         match accepted {
             Ok((stream, peer)) => {
                 pause = ACCEPT_PAUSE.0;
-                begin(stream, peer, &broker);
+                begin(stream, peer, broker);
             }
             Err(error) => {
                 tracing::warn!("accept failed: {error}; trying again in {pause:?}");

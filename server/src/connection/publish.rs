@@ -110,13 +110,12 @@ impl Session {
         if set.is_empty() && (reply.is_empty() || !self.options.no_responders) {
             return;
         }
-        let connection = self.connection.clone();
         let mut message = Message {
             subject,
             reply,
             header_len: frame.header_len,
             body: frame.body,
-            origin: Some(&connection),
+            origin: Some(&self.connection),
             passage: Passage::default(),
         };
         let cleaned;

@@ -122,7 +122,15 @@ impl Journal {
         Ok(())
     }
 
-    #[cfg(test)]
+    /// Events name users and addresses: the files are for the broker's own user alone.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+#[cfg(test)]
     pub(super) fn fill_up(&mut self) {
         self.records = SEGMENT;
     }
@@ -154,7 +162,7 @@ fn segments(folder: &Path) -> io::Result<Vec<u64>> {
 
 /// Creates a file for records from `first` on; an empty one of that name, left by a crash, will do.
 fn create(folder: &Path, first: u64) -> io::Result<File> {
-    let file = OpenOptions::new().append(true).create(true).open(path(folder, first))?;
+    let file = private().append(true).create(true).open(path(folder, first))?;
     file.set_len(0)?;
     file.sync_all()?;
     File::open(folder)?.sync_all()?;
@@ -162,7 +170,7 @@ fn create(folder: &Path, first: u64) -> io::Result<File> {
 }
 
 fn lock(folder: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().write(true).create(true).truncate(false).open(folder.join("lock"))?;
+    let file = private().write(true).create(true).truncate(false).open(folder.join("lock"))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::Error(error)) => Err(error),

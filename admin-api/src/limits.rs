@@ -46,6 +46,12 @@ pub const TOKEN_REFUSALS_PER_MINUTE: u32 = 240;
 /// How long the effect and connection routes wait for the answers of all brokers.
 pub const BROKER_ANSWER_TIME: Duration = Duration::from_millis(1500);
 
+/// When brokers are counted, how long after the last answer no further one is expected.
+pub const BROKER_QUIET_TIME: Duration = Duration::from_millis(300);
+
+/// How long the outbox waits, once connected, to learn which brokers there are.
+pub const BROKERS_LEARNED_TIME: Duration = Duration::from_secs(5);
+
 /// How long a push waits for the answers of all known brokers.
 pub const PUSH_ANSWER_TIME: Duration = Duration::from_secs(3);
 

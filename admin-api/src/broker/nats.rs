@@ -141,7 +141,8 @@ impl NatsBroker {
 
     /// Asks who is there, and remembers who answers.
     async fn ping_all(&self) {
-        let replies = self.gather("$SYS.REQ.SERVER.PING".to_owned(), Bytes::new(), limits::BROKER_ANSWER_TIME, |_| false).await;
+        let subject = "$SYS.REQ.SERVER.PING".to_owned();
+        let replies = self.gather_until_quiet(subject, Bytes::new(), limits::BROKER_ANSWER_TIME, limits::BROKER_QUIET_TIME, |_| false).await;
         let Ok(replies) = replies else { return };
         let now = self.shared.clock.unix_seconds();
         let mut appeared = Vec::new();
@@ -172,6 +173,18 @@ impl NatsBroker {
         within: Duration,
         enough: impl Fn(&[Bytes]) -> bool,
     ) -> Result<Vec<Bytes>, BrokerError> {
+        self.gather_until_quiet(subject, payload, within, within, enough).await
+    }
+
+    /// Like [`Self::gather`], and done when nobody has answered for `quiet` after the first answer.
+    async fn gather_until_quiet(
+        &self,
+        subject: String,
+        payload: Bytes,
+        within: Duration,
+        quiet: Duration,
+        enough: impl Fn(&[Bytes]) -> bool,
+    ) -> Result<Vec<Bytes>, BrokerError> {
         let client = &self.shared.client;
         if !self.is_connected() {
             return Err(BrokerError::Unreachable("the control plane is not connected".to_owned()));
@@ -180,8 +193,10 @@ impl NatsBroker {
         let mut answers = client.subscribe(inbox.clone()).await.map_err(|cause| unreachable(&cause))?;
         client.publish_with_reply(subject, inbox, payload).await.map_err(|cause| unreachable(&cause))?;
         let mut collected = Vec::new();
-        let deadline = tokio::time::Instant::now() + within;
+        let end = tokio::time::Instant::now() + within;
+        let mut deadline = end;
         while let Ok(Some(message)) = tokio::time::timeout_at(deadline, answers.next()).await {
+            deadline = end.min(tokio::time::Instant::now() + quiet);
             if message.status.is_some_and(|status| status.as_u16() == 503) {
                 break;
             }

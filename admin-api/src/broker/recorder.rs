@@ -191,7 +191,12 @@ impl Recorder {
         let now = self.clock.unix_seconds();
         let mut entries = self.counts.turn(now);
         for event in events {
-            let twice = event.change == ConnectionChange::Refused && self.numbering.contains(&event.server);
+            let twice = match event.change {
+                ConnectionChange::Connected => false,
+                // A stock server reports a failed login a second time, as the end of a connection of `$G`.
+                ConnectionChange::Disconnected => event.account == "$G" && event.reason == "Authentication Failure",
+                ConnectionChange::Refused => self.numbering.contains(&event.server),
+            };
             if !twice && self.counts.admit(&event.account) {
                 entries.push(connection_entry(&event, now));
             }

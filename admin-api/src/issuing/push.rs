@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Act, IssueError, Issuer};
 use crate::broker::{Answer, Broker, BrokerError};
 use crate::ledger::{Outcome, Reference};
-use crate::limits::{PUSH_BATCH, PUSH_RETRY_SECONDS};
+use crate::limits::{BROKERS_LEARNED_TIME, PUSH_BATCH, PUSH_RETRY_SECONDS};
 use crate::store::{Page, PushKind, PushRow, PushState};
 
 /// How long settled pushes are kept, in seconds.
@@ -41,13 +42,15 @@ impl Outbox {
 
     /// Works until told to stop.
     pub async fn run(self, stop: CancellationToken) {
+        let mut connected_at = None;
         loop {
-            if self.broker.is_connected()
-                && let Err(error) = self.run_due().await
-            {
+            connected_at = self.broker.is_connected().then(|| connected_at.unwrap_or_else(Instant::now));
+            // Pushed before the brokers are known, a change would wait for answers that nobody owes.
+            let ready = connected_at.is_some_and(|at| !self.broker.known().is_empty() || at.elapsed() > BROKERS_LEARNED_TIME);
+            if ready && let Err(error) = self.run_due().await {
                 tracing::error!(%error, "the outbox could not be worked on");
             }
-            let wait = self.wait_time().await;
+            let wait = if ready { self.wait_time().await } else { Duration::from_millis(100) };
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.issuer.pushes().notified() => {}
@@ -57,9 +60,6 @@ impl Outbox {
     }
 
     async fn wait_time(&self) -> Duration {
-        if !self.broker.is_connected() {
-            return Duration::from_millis(250);
-        }
         let next = async {
             let mut reader = self.issuer.store().read().await?;
             reader.pushes().next_due().await

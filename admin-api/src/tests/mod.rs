@@ -1,6 +1,7 @@
 //! The API from outside: requests into the router, a store on disk, a broker that does as it is told.
 
 mod bodies;
+mod control;
 mod fake;
 mod issuing;
 mod outbox;

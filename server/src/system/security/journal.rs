@@ -122,15 +122,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Events name users and addresses: the files are for the broker's own user alone.
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
-#[cfg(test)]
+    #[cfg(test)]
     pub(super) fn fill_up(&mut self) {
         self.records = SEGMENT;
     }
@@ -224,6 +216,14 @@ fn parse(line: &[u8]) -> Option<Record> {
 fn checksum(seq: u64, json: &str) -> String {
     let digest = Sha256::new().chain_update(seq.to_be_bytes()).chain_update(json).finalize();
     HEXLOWER.encode(digest.get(..8).unwrap_or_default())
+}
+
+/// Events name users and addresses: the files are for the broker's own user alone.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 #[cfg(test)]

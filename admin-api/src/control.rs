@@ -194,7 +194,12 @@ impl Control {
         Ok(RunningControl { address, issuer: self.issuer, ledger: self.ledger, nats, tasks, stop })
     }
 
-    async fn connect(&self, access: &BrokerAccess, tasks: &TaskTracker, stop: &CancellationToken) -> Result<NatsBroker, ControlError> {
+    async fn connect(
+        &self,
+        access: &BrokerAccess,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> Result<NatsBroker, ControlError> {
         let users: Arc<dyn SystemUserSource> = match &access.credentials {
             SystemCredentials::File(path) => Arc::new(CredsFile(path.clone())),
             SystemCredentials::Vault => Arc::new(MintedSystemUser(self.issuer.clone())),

@@ -152,23 +152,35 @@ impl Code {
     pub const fn remedy(self) -> &'static str {
         match self {
             Self::BodyTooLarge => "send at most 1 MiB; split the change into several requests",
-            Self::BrokerUnavailable => "look at GET /api/v1/brokers; what was changed is stored and is pushed when a broker answers",
+            Self::BrokerUnavailable => {
+                "look at GET /api/v1/brokers; what was changed is stored and is pushed when a broker answers"
+            }
             Self::ClaimsInvalid => "correct what `detail` names and send the request again",
             Self::Conflict => "read the object again and bring it into the state that `detail` asks for",
-            Self::Forbidden => "use a token whose role and accounts cover this; GET /api/v1/whoami shows what yours may do",
+            Self::Forbidden => {
+                "use a token whose role and accounts cover this; GET /api/v1/whoami shows what yours may do"
+            }
             Self::IdempotencyMismatch => "take a new Idempotency-Key for a new request",
-            Self::ImportRefused => "ask the exporter to change the export or to issue an activation, or correct the import",
+            Self::ImportRefused => {
+                "ask the exporter to change the export or to issue an activation, or correct the import"
+            }
             Self::Internal => "try again; if it stays, give the request_id to whoever runs this server",
             Self::Invalid => "correct the field that is named; /openapi.json describes every body",
             Self::MethodNotAllowed => "see the `Allow` header and /openapi.json",
             Self::NotFound => "check the key or id in the path; the list of the collection shows those that exist",
-            Self::PreconditionFailed => "read the object again, apply your change to it, and send the new ETag in If-Match",
-            Self::PreconditionRequired => "send `If-Match` with the ETag of the object as you read it, or `If-Match: *`",
+            Self::PreconditionFailed => {
+                "read the object again, apply your change to it, and send the new ETag in If-Match"
+            }
+            Self::PreconditionRequired => {
+                "send `If-Match` with the ETag of the object as you read it, or `If-Match: *`"
+            }
             Self::SeedUnavailable => "name a signing key whose seed is in the vault, or make one",
             Self::StoreUnavailable => "try again; GET /api/v1/health shows whether the store is up",
             Self::Timeout => "try again with a smaller request; with an Idempotency-Key a repeat is safe",
             Self::TooManyRequests => "wait as long as `Retry-After` says",
-            Self::Unauthenticated => "send `Authorization: Bearer cdn_...`; an owner makes tokens with POST /api/v1/tokens",
+            Self::Unauthenticated => {
+                "send `Authorization: Bearer cdn_...`; an owner makes tokens with POST /api/v1/tokens"
+            }
             Self::UnsupportedMediaType => "send `Content-Type: application/json`",
         }
     }

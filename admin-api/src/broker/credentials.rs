@@ -37,10 +37,9 @@ pub struct CredsFile(pub PathBuf);
 impl SystemUserSource for CredsFile {
     fn system_user(&self) -> BoxFuture<'_, Result<SystemUser, CredentialsError>> {
         Box::pin(async {
-            let text = tokio::fs::read_to_string(&self.0)
-                .await
-                .map(zeroize::Zeroizing::new)
-                .map_err(|cause| CredentialsError(format!("cannot read the creds file `{}`: {cause}", self.0.display())))?;
+            let text = tokio::fs::read_to_string(&self.0).await.map(zeroize::Zeroizing::new).map_err(|cause| {
+                CredentialsError(format!("cannot read the creds file `{}`: {cause}", self.0.display()))
+            })?;
             let creds = cordon_accounts::creds::Creds::parse(&text)
                 .map_err(|cause| CredentialsError(format!("`{}` is not a creds file: {cause}", self.0.display())))?;
             Ok(SystemUser { jwt: creds.jwt, seed: creds.seed })

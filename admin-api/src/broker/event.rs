@@ -86,7 +86,9 @@ impl BrokerEvent {
             ["$SYS", "SERVER", server, "CORDON", "SECURITY"] => {
                 Some(Self::Security { server: (*server).to_owned(), event: value()? })
             }
-            ["$SYS", "ACCOUNT", _, "CONNECT"] => Some(Self::Connection(connection(ConnectionChange::Connected, &value()?))),
+            ["$SYS", "ACCOUNT", _, "CONNECT"] => {
+                Some(Self::Connection(connection(ConnectionChange::Connected, &value()?)))
+            }
             ["$SYS", "ACCOUNT", _, "DISCONNECT"] => {
                 Some(Self::Connection(connection(ConnectionChange::Disconnected, &value()?)))
             }
@@ -140,7 +142,10 @@ mod tests {
         );
         let event = BrokerEvent::parse("$SYS.ACCOUNT.AX.CONNECT", body.as_bytes()).unwrap();
         let BrokerEvent::Connection(connection) = &event else { panic!("{event:?}") };
-        assert_eq!((connection.cid, connection.jti.as_deref(), connection.change), (7, Some("J1"), ConnectionChange::Connected));
+        assert_eq!(
+            (connection.cid, connection.jti.as_deref(), connection.change),
+            (7, Some("J1"), ConnectionChange::Connected)
+        );
         assert!(!format!("{event:?}").contains("secret"));
     }
 

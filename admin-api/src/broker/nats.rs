@@ -75,7 +75,10 @@ impl NatsBroker {
         let connect = connect_options(options, users, wake, events.clone());
         let urls: Vec<String> = options.url.split(',').map(|url| url.trim().to_owned()).collect();
         let client = connect.connect(urls).await.map_err(|cause| {
-            BrokerError::Unreachable(format!("`{}` cannot be used: {cause}; check the broker's URL and CA file", options.url))
+            BrokerError::Unreachable(format!(
+                "`{}` cannot be used: {cause}; check the broker's URL and CA file",
+                options.url
+            ))
         })?;
         let shared = Arc::new(Shared { client, clock, known: Mutex::default(), events, connected: Notify::new() });
         let broker = Self { shared };
@@ -142,7 +145,9 @@ impl NatsBroker {
     /// Asks who is there, and remembers who answers.
     async fn ping_all(&self) {
         let subject = "$SYS.REQ.SERVER.PING".to_owned();
-        let replies = self.gather_until_quiet(subject, Bytes::new(), limits::BROKER_ANSWER_TIME, limits::BROKER_QUIET_TIME, |_| false).await;
+        let replies = self
+            .gather_until_quiet(subject, Bytes::new(), limits::BROKER_ANSWER_TIME, limits::BROKER_QUIET_TIME, |_| false)
+            .await;
         let Ok(replies) = replies else { return };
         let now = self.shared.clock.unix_seconds();
         let mut appeared = Vec::new();
@@ -255,7 +260,8 @@ impl NatsBroker {
             }
             let subject = "$SYS.REQ.SERVER.PING.CONNZ".to_owned();
             let payload = Bytes::from(body.to_string());
-            let replies = self.gather(subject, payload, limits::BROKER_ANSWER_TIME, |got| self.all_answered(got)).await?;
+            let replies =
+                self.gather(subject, payload, limits::BROKER_ANSWER_TIME, |got| self.all_answered(got)).await?;
             if replies.is_empty() {
                 return Err(BrokerError::Silent);
             }

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::event::{BrokerEvent, ConnectionChange, ConnectionEvent};
 use super::Broker;
+use super::event::{BrokerEvent, ConnectionChange, ConnectionEvent};
 use crate::issuing::push::Outbox;
 use crate::ledger::{Actor, ActorKind, Entry, Outcome, Reference, record_broker_event};
 use crate::limits::{BROKERS_MAX, REPLAY_BATCH};
@@ -53,7 +53,15 @@ struct Numbered {
 impl Recorder {
     /// A recorder into this store; `outbox` fills brokers that appear.
     pub fn new(store: Store, clock: Clock, broker: Arc<dyn Broker>, outbox: Outbox) -> Self {
-        Self { store, clock, broker, outbox, stable: HashMap::new(), numbering: HashSet::new(), counts: Counts::default() }
+        Self {
+            store,
+            clock,
+            broker,
+            outbox,
+            stable: HashMap::new(),
+            numbering: HashSet::new(),
+            counts: Counts::default(),
+        }
     }
 
     /// Reads until the queue ends or it is told to stop; what is in the queue then is still written.

@@ -86,12 +86,16 @@ mod tests {
 
     #[test]
     fn an_update_answer_is_read_as_accepted_or_not() {
-        let good = envelope(r#"{"server":{"name":"a","id":"N1","ver":"2.15.0"},"data":{"account":"A","code":200,"message":"jwt updated"}}"#);
+        let good = envelope(
+            r#"{"server":{"name":"a","id":"N1","ver":"2.15.0"},"data":{"account":"A","code":200,"message":"jwt updated"}}"#,
+        );
         assert_eq!(
             good.into_answer(),
             Answer { broker: "N1".into(), name: "a".into(), accepted: true, message: "jwt updated".into() }
         );
-        let bad = envelope(r#"{"server":{"name":"a","id":"N1"},"error":{"account":"A","code":500,"description":"jwt validation failed - x"}}"#);
+        let bad = envelope(
+            r#"{"server":{"name":"a","id":"N1"},"error":{"account":"A","code":500,"description":"jwt validation failed - x"}}"#,
+        );
         let answer = bad.into_answer();
         assert!(!answer.accepted);
         assert_eq!(answer.message, "jwt validation failed - x");
@@ -121,7 +125,8 @@ mod tests {
 
     #[test]
     fn a_refusal_is_an_error() {
-        let refused = envelope(r#"{"server":{"id":"N1"},"error":{"code":500,"description":"no such client or leafnode id"}}"#);
+        let refused =
+            envelope(r#"{"server":{"id":"N1"},"error":{"code":500,"description":"no such client or leafnode id"}}"#);
         assert_eq!(refused.into_data().unwrap_err(), BrokerError::Refused("no such client or leafnode id".into()));
     }
 }

@@ -156,7 +156,15 @@ impl FromRequestParts<App> for Caller {
             .await
             .map_err(|_| Problem::invalid("?dry_run", "it is `true` or `false`"))?;
         let target = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
-        Ok(Self { app: app.clone(), token, sender, method: parts.method.clone(), target, headers: parts.headers.clone(), dry_run })
+        Ok(Self {
+            app: app.clone(),
+            token,
+            sender,
+            method: parts.method.clone(),
+            target,
+            headers: parts.headers.clone(),
+            dry_run,
+        })
     }
 }
 

@@ -29,7 +29,8 @@ impl Precondition {
             Self::Any => Ok(()),
             Self::OneOf(versions) if versions.contains(&version) => Ok(()),
             Self::OneOf(_) => {
-                Err(Problem::new(Code::PreconditionFailed, format!("the object is now at version \"v{version}\"")).at("If-Match"))
+                Err(Problem::new(Code::PreconditionFailed, format!("the object is now at version \"v{version}\""))
+                    .at("If-Match"))
             }
         }
     }
@@ -58,7 +59,8 @@ impl Precondition {
 }
 
 fn malformed() -> Problem {
-    Problem::invalid("If-Match", "the header is not a list of entity tags of ours").remedy("send the ETag exactly as it was received, with its quotes, or `*`")
+    Problem::invalid("If-Match", "the header is not a list of entity tags of ours")
+        .remedy("send the ETag exactly as it was received, with its quotes, or `*`")
 }
 
 #[cfg(test)]
@@ -86,7 +88,10 @@ mod tests {
     fn a_list_a_star_and_nothing_are_told_apart() {
         assert_eq!(Precondition::parse(&headers(&[])).unwrap(), None);
         assert_eq!(Precondition::parse(&headers(&["*"])).unwrap(), Some(Precondition::Any));
-        assert_eq!(Precondition::parse(&headers(&["\"v1\", \"v2\"", "\"v3\""])).unwrap(), Some(Precondition::OneOf(vec![1, 2, 3])));
+        assert_eq!(
+            Precondition::parse(&headers(&["\"v1\", \"v2\"", "\"v3\""])).unwrap(),
+            Some(Precondition::OneOf(vec![1, 2, 3]))
+        );
     }
 
     #[test]

@@ -113,7 +113,8 @@ fn one<T: std::str::FromStr>(text: Option<&&str>) -> Result<T, Problem> {
     let text = text.copied().unwrap_or_default();
     text.parse().map_err(|_| {
         let shown: String = text.chars().take(80).collect();
-        Problem::not_found("object", shown).remedy("keys are 56 characters and begin with the letter of their role: O, A or U")
+        Problem::not_found("object", shown)
+            .remedy("keys are 56 characters and begin with the letter of their role: O, A or U")
     })
 }
 
@@ -188,8 +189,16 @@ mod tests {
     fn a_parse_error_names_the_field() {
         for (text, field, detail) in [
             (".: missing field `name` at line 1 column 2", Some("name"), "missing field `name`"),
-            ("limits.connections: invalid type: string \"x\", expected i64 at line 1 column 9", Some("limits.connections"), "invalid type: string \"x\", expected i64"),
-            ("limits: unknown field `x`, expected one of `a`", Some("limits.x"), "unknown field `x`, expected one of `a`"),
+            (
+                "limits.connections: invalid type: string \"x\", expected i64 at line 1 column 9",
+                Some("limits.connections"),
+                "invalid type: string \"x\", expected i64",
+            ),
+            (
+                "limits: unknown field `x`, expected one of `a`",
+                Some("limits.x"),
+                "unknown field `x`, expected one of `a`",
+            ),
             ("limits.x: unknown field `x`, expected `a`", Some("limits.x"), "unknown field `x`, expected `a`"),
             ("missing field `name` at line 1 column 2", Some("name"), "missing field `name`"),
             ("EOF while parsing an object at line 1 column 1", None, "EOF while parsing an object"),

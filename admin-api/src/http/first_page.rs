@@ -9,7 +9,8 @@ use super::app::App;
 use crate::v1::health::{Health, look};
 
 /// Styles are in the page; everything else is forbidden.
-const POLICY: &str = "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str =
+    "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:3rem auto;padding:0 1rem;color:#1b1f24;background:#fff}\
 h1{font-size:1.6rem;margin-bottom:0}code,pre{font:14px/1.4 ui-monospace,monospace;background:#f3f4f6;border-radius:4px}\
@@ -73,7 +74,13 @@ mod tests {
 
     #[test]
     fn the_page_carries_no_script_and_loads_nothing() {
-        let health = Health { status: "ok".into(), version: "0".into(), store: "ok".into(), broker: "none".into(), pushes_pending: 0 };
+        let health = Health {
+            status: "ok".into(),
+            version: "0".into(),
+            store: "ok".into(),
+            broker: "none".into(),
+            pushes_pending: 0,
+        };
         let page = html(&health);
         for forbidden in ["<script", "javascript:", "src=", "http-equiv", "onclick", "style=", "@import", "url("] {
             assert!(!page.contains(forbidden), "{forbidden}");

@@ -13,8 +13,8 @@ use super::{entrance, first_page, openapi};
 use crate::limits::BODY_BYTES_MAX;
 use crate::problem::{Code, Problem};
 use crate::v1::{
-    accounts, activations, brokers, certificates, connections, explain, exports, health, imports, ledger, limits, operators,
-    revocations, signing_keys, tokens, users, whoami,
+    accounts, activations, brokers, certificates, connections, explain, exports, health, imports, ledger, limits,
+    operators, revocations, signing_keys, tokens, users, whoami,
 };
 
 /// The routes, and the document about them.

@@ -127,7 +127,11 @@ impl Shared {
         }
     }
 
-    async fn handshake(&self, stream: TcpStream, peer: SocketAddr) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
+    async fn handshake(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
         let shake = async {
             let _permit = self.handshakes.acquire().await.ok()?;
             match self.tls.accept(stream).await {

@@ -50,7 +50,9 @@ impl Issuer {
     ) -> Result<(AccountRow, Entry), IssueError> {
         let now = self.now();
         let key = match (&seed, new.key) {
-            (Some(seed), _) => AccountKey::try_from(seed.public()).map_err(|error| IssueError::Stored(error.to_string()))?,
+            (Some(seed), _) => {
+                AccountKey::try_from(seed.public()).map_err(|error| IssueError::Stored(error.to_string()))?
+            }
             (None, Some(key)) => key,
             (None, None) => return Err(IssueError::invalid("key", "an account needs a key")),
         };
@@ -58,7 +60,8 @@ impl Issuer {
         let mut claims = Self::first_claims(key, new, exports, now)?;
         if new.signing_key.unwrap_or(strict || seed.is_none()) {
             let signing = Seed::generate(Role::Account, &mut OsRng);
-            let signing_key = AccountKey::try_from(signing.public()).map_err(|error| IssueError::Stored(error.to_string()))?;
+            let signing_key =
+                AccountKey::try_from(signing.public()).map_err(|error| IssueError::Stored(error.to_string()))?;
             claims.nats.signing_keys.push(SigningKeyClaim::Plain(signing_key));
             let mut row = self.signing_key_row(&signing, key.public(), now)?;
             unit.signing_keys().insert(&mut row).await?;
@@ -95,13 +98,19 @@ impl Issuer {
         Ok((row, entry))
     }
 
-    fn first_claims(key: AccountKey, new: &NewAccount, exports: Vec<Export>, now: i64) -> Result<AccountClaims, IssueError> {
+    fn first_claims(
+        key: AccountKey,
+        new: &NewAccount,
+        exports: Vec<Export>,
+        now: i64,
+    ) -> Result<AccountClaims, IssueError> {
         check_name("name", &new.name)?;
         check_tags(&new.tags)?;
         let mut claims = AccountClaims::new(key);
         claims.name.clone_from(&new.name);
         if let Some(limits) = &new.limits {
-            claims.nats.limits = limits.to_claim().map_err(|(field, detail)| IssueError::invalid(format!("limits.{field}"), detail))?;
+            claims.nats.limits =
+                limits.to_claim().map_err(|(field, detail)| IssueError::invalid(format!("limits.{field}"), detail))?;
         }
         claims.nats.description.clone_from(&new.description);
         claims.nats.info_url.clone_from(&new.info_url);
@@ -123,7 +132,12 @@ impl Issuer {
     /// # Errors
     ///
     /// [`IssueError`], with the field that is wrong.
-    pub async fn change_account(&self, act: &Act, key: &AccountKey, patch: AccountPatch) -> Result<Account, IssueError> {
+    pub async fn change_account(
+        &self,
+        act: &Act,
+        key: &AccountKey,
+        patch: AccountPatch,
+    ) -> Result<Account, IssueError> {
         let mut edit = AccountEdit::open(self, act, key, "account.change").await?;
         if let Some(name) = patch.name {
             check_name("name", &name)?;
@@ -174,7 +188,9 @@ impl Issuer {
     pub async fn suspend(&self, act: &Act, key: &AccountKey) -> Result<Account, IssueError> {
         let mut edit = AccountEdit::open(self, act, key, "account.suspend").await?;
         if edit.operator.system_account == Some(*key) {
-            return Err(IssueError::Conflict("the system account cannot be suspended: brokers are managed through it".to_owned()));
+            return Err(IssueError::Conflict(
+                "the system account cannot be suspended: brokers are managed through it".to_owned(),
+            ));
         }
         if edit.row.state == AccountState::Suspended && !act.dry_run {
             return views::account(&mut edit.unit, &edit.row, edit.now).await;
@@ -214,7 +230,9 @@ impl Issuer {
     pub async fn delete_account(&self, act: &Act, key: &AccountKey) -> Result<(), IssueError> {
         let mut edit = AccountEdit::open(self, act, key, "account.delete").await?;
         if edit.operator.system_account == Some(*key) {
-            return Err(IssueError::Conflict("the system account cannot be deleted: brokers are managed through it".to_owned()));
+            return Err(IssueError::Conflict(
+                "the system account cannot be deleted: brokers are managed through it".to_owned(),
+            ));
         }
         edit.row.state = AccountState::Deleted;
         let mut edit = edit.apply().await?;
@@ -285,11 +303,15 @@ pub(crate) async fn chosen_operator(reader: &mut Reader, wanted: Option<&str>) -
         return match (all.pop(), all.pop()) {
             (Some(only), None) => Ok(only),
             (Some(_), Some(_)) => Err(IssueError::invalid("operator", "there are several operators; name one")),
-            (None, _) => Err(IssueError::Conflict("there is no operator yet; make one with POST /api/v1/operators".to_owned())),
+            (None, _) => {
+                Err(IssueError::Conflict("there is no operator yet; make one with POST /api/v1/operators".to_owned()))
+            }
         };
     };
     if let Ok(key) = OperatorKey::parse(wanted) {
-        return live_operator(reader, &key).await.map_err(|_| IssueError::invalid("operator", "there is no operator of this key"));
+        return live_operator(reader, &key)
+            .await
+            .map_err(|_| IssueError::invalid("operator", "there is no operator of this key"));
     }
     let found = reader.operators().lookup_by_name(wanted).await?;
     found.ok_or_else(|| IssueError::invalid("operator", "there is no operator of this key or name"))

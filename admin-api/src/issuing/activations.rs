@@ -19,11 +19,17 @@ impl Issuer {
     /// # Errors
     ///
     /// [`IssueError`], with the field that is wrong.
-    pub async fn create_activation(&self, act: &Act, account: &AccountKey, new: &NewActivation) -> Result<IssuedActivation, IssueError> {
+    pub async fn create_activation(
+        &self,
+        act: &Act,
+        account: &AccountKey,
+        new: &NewActivation,
+    ) -> Result<IssuedActivation, IssueError> {
         let mut edit = AccountEdit::open(self, act, account, "activation.create").await?;
         let now = edit.now;
         let expires = expiry(new.expires_at, new.expires_in_seconds, now).map_err(IssueError::at)?;
-        let place = position(&edit.draft, &new.export).ok_or_else(|| IssueError::invalid("export", "the account has no such export"))?;
+        let place = position(&edit.draft, &new.export)
+            .ok_or_else(|| IssueError::invalid("export", "the account has no such export"))?;
         let export = edit.draft.nats.exports.get(place).cloned();
         let Some(export) = export else { return Err(IssueError::not_found("export", &new.export)) };
         if new.importer == *account {
@@ -39,8 +45,19 @@ impl Issuer {
             claims.nats.issuer_account = Some(*account);
         }
         claims.validate(now).require_valid()?;
-        let revoked_at = export.revocations.iter().filter(|(key, _)| *key == "*" || *key == new.importer.to_string()).map(|(_, at)| at).max();
-        let last = edit.draft.activations.iter().filter(|one| one.importer == new.importer.to_string()).map(|one| one.issued_at.0).max();
+        let revoked_at = export
+            .revocations
+            .iter()
+            .filter(|(key, _)| *key == "*" || *key == new.importer.to_string())
+            .map(|(_, at)| at)
+            .max();
+        let last = edit
+            .draft
+            .activations
+            .iter()
+            .filter(|one| one.importer == new.importer.to_string())
+            .map(|one| one.issued_at.0)
+            .max();
         let issue_at = next_issue_time(now, revoked_at.max(last).unwrap_or_default());
         let signed = claims.sign(&signer, issue_at)?;
         let id = format!("{}.{}", new.importer, new.export);
@@ -100,7 +117,9 @@ impl Issuer {
         let mut reader = self.store().read().await?;
         let row = live_account(&mut reader, account).await?;
         let draft = Draft::of(&row)?;
-        let live = |one: &Activation| draft.nats.exports.iter().any(|export| export_id(export.kind, &export.subject) == one.export);
+        let live = |one: &Activation| {
+            draft.nats.exports.iter().any(|export| export_id(export.kind, &export.subject) == one.export)
+        };
         let activations = draft.activations.iter().filter(|one| live(one)).cloned();
         Ok(activations.map(|one| Activation { account_version: row.version, ..one }).collect())
     }

@@ -93,10 +93,14 @@ impl Issuer {
     /// # Errors
     ///
     /// [`IssueError::Pki`], with the field that is wrong.
-    pub async fn create_certificate(&self, act: &Act, authority: &Authority, new: NewCertificate) -> Result<IssuedCertificate, IssueError> {
+    pub async fn create_certificate(
+        &self,
+        act: &Act,
+        authority: &Authority,
+        new: NewCertificate,
+    ) -> Result<IssuedCertificate, IssueError> {
         let now = self.now();
-        let names =
-            CertificateNames { common_name: new.common_name, emails: new.emails, dns: new.dns, uris: new.uris };
+        let names = CertificateNames { common_name: new.common_name, emails: new.emails, dns: new.dns, uris: new.uris };
         let valid_seconds = new.expires_in_seconds.unwrap_or(CERTIFICATE_SECONDS_DEFAULT);
         let request = ClientRequest { names, csr: new.csr, valid_seconds };
         let mut unit = self.begin(act, "certificate.create").await?;

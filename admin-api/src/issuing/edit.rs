@@ -32,7 +32,12 @@ pub(crate) struct AccountEdit<'i> {
 
 impl<'i> AccountEdit<'i> {
     /// Reads the account for a change of this kind. A deleted account does not exist.
-    pub(crate) async fn open(issuer: &'i Issuer, act: &'i Act, key: &AccountKey, kind: &'static str) -> Result<Self, IssueError> {
+    pub(crate) async fn open(
+        issuer: &'i Issuer,
+        act: &'i Act,
+        key: &AccountKey,
+        kind: &'static str,
+    ) -> Result<Self, IssueError> {
         let mut unit = issuer.begin(act, kind).await?;
         let row = live_account(&mut unit, key).await?;
         act.precondition.check(row.version)?;
@@ -55,7 +60,19 @@ impl<'i> AccountEdit<'i> {
         let strict = operator_claims(&operator)?.nats.strict_signing_key_usage;
         let (draft, before) = (Box::new(Draft::of(&row)?), Box::new(current(&row)?));
         let jwt_before = row.claims_jwt.clone();
-        Ok(Self { issuer, act, unit, operator: Box::new(operator), row: Box::new(row), draft, before, strict, now: issuer.now(), kind, jwt_before })
+        Ok(Self {
+            issuer,
+            act,
+            unit,
+            operator: Box::new(operator),
+            row: Box::new(row),
+            draft,
+            before,
+            strict,
+            now: issuer.now(),
+            kind,
+            jwt_before,
+        })
     }
 
     /// Validates the new claims, then signs and writes them and puts them into the outbox.
@@ -66,7 +83,8 @@ impl<'i> AccountEdit<'i> {
         claims.validate(self.now).require_valid()?;
         Box::pin(self.refuse_new_broken_imports(&claims)).await?;
         if self.act.dry_run {
-            let changed = Changed { row: self.row, before: self.before, after: claims, strict: self.strict, now: self.now };
+            let changed =
+                Changed { row: self.row, before: self.before, after: claims, strict: self.strict, now: self.now };
             return Err(IssueError::DryRun(Box::new(Box::pin(effect::of(self.issuer, self.unit, changed)).await?)));
         }
         let signer = self.issuer.operator_signer(&mut self.unit, &self.operator).await?;
@@ -76,12 +94,19 @@ impl<'i> AccountEdit<'i> {
         self.row.jti.clone_from(&signed.id);
         self.row.updated_at = self.now;
         self.unit.accounts().update(&mut self.row).await?;
-        self.unit.pushes().enqueue(&self.row.key, &self.row.jti, PushKind::Update, &self.row.claims_jwt, self.now).await?;
+        self.unit
+            .pushes()
+            .enqueue(&self.row.key, &self.row.jti, PushKind::Update, &self.row.claims_jwt, self.now)
+            .await?;
         Ok(self)
     }
 
     /// Saves everything with one ledger entry about it.
-    pub(crate) async fn save<T: Answer>(self, entry: impl FnOnce(Entry) -> Entry, answer: &T) -> Result<(), IssueError> {
+    pub(crate) async fn save<T: Answer>(
+        self,
+        entry: impl FnOnce(Entry) -> Entry,
+        answer: &T,
+    ) -> Result<(), IssueError> {
         let (issuer, act, unit, entries) = self.entries(entry);
         issuer.save(act, unit, entries, answer).await
     }
@@ -130,7 +155,10 @@ impl<'i> AccountEdit<'i> {
 }
 
 /// The account of this key, unless it is deleted.
-pub(crate) async fn live_account(reader: &mut crate::store::Reader, key: &AccountKey) -> Result<AccountRow, IssueError> {
+pub(crate) async fn live_account(
+    reader: &mut crate::store::Reader,
+    key: &AccountKey,
+) -> Result<AccountRow, IssueError> {
     match reader.accounts().lookup(key).await? {
         Some(row) if row.state != AccountState::Deleted => Ok(row),
         _ => Err(IssueError::not_found("account", key)),

@@ -61,7 +61,9 @@ async fn broken_imports(unit: &mut Unit, changed: &Changed) -> Result<Vec<Broken
         let before = refused_before.get(&importer.name).map(Vec::as_slice).unwrap_or_default();
         let Some(importer) = web.get(&importer.name) else { continue };
         for refusal in web.resolve(importer, changed.now).refused {
-            let same = |old: &ImportRefusal| old.kind == refusal.kind && old.subject == refusal.subject && old.exporter == refusal.exporter;
+            let same = |old: &ImportRefusal| {
+                old.kind == refusal.kind && old.subject == refusal.subject && old.exporter == refusal.exporter
+            };
             if !before.iter().any(same) {
                 broken.push(broken_import(&web, importer, refusal));
             }
@@ -85,7 +87,11 @@ fn broken_import(web: &Web, importer: &AccountSharing, refusal: ImportRefusal) -
 }
 
 /// Which of the connections would end, and why.
-async fn disconnects(issuer: &Issuer, changed: &Changed, mut connections: Vec<Connection>) -> Result<Vec<Disconnect>, IssueError> {
+async fn disconnects(
+    issuer: &Issuer,
+    changed: &Changed,
+    mut connections: Vec<Connection>,
+) -> Result<Vec<Disconnect>, IssueError> {
     let mut reader = issuer.store().read().await?;
     let mut ends = Vec::new();
     // Brokers keep the oldest when there are too many.
@@ -131,7 +137,8 @@ impl Standing {
     /// From the JWT that the connection presented, where the broker shows it; from the store otherwise.
     fn of(connection: &Connection, row: Option<&UserRow>) -> Self {
         let presented = cordon_accounts::claims::decode::<cordon_accounts::claims::User>(&connection.jwt).ok();
-        let stored = row.and_then(|row| cordon_accounts::claims::decode::<cordon_accounts::claims::User>(&row.claims_jwt).ok());
+        let stored =
+            row.and_then(|row| cordon_accounts::claims::decode::<cordon_accounts::claims::User>(&row.claims_jwt).ok());
         let claims = presented.or(stored);
         Self {
             user: UserKey::parse(&connection.authorized_user).ok(),
@@ -184,7 +191,9 @@ pub(crate) async fn ending(issuer: &Issuer, account: &AccountKey, user: &UserKey
     let filter = ConnectionFilter { account: Some(*account), one: None };
     if let Ok(connections) = broker.connections(&filter).await {
         effect.disconnects_known = true;
-        let of_user = connections.into_iter().filter(|connection| UserKey::parse(&connection.authorized_user).ok() == Some(*user));
+        let of_user = connections
+            .into_iter()
+            .filter(|connection| UserKey::parse(&connection.authorized_user).ok() == Some(*user));
         effect.disconnects = of_user
             .map(|connection| Disconnect {
                 server: connection.server,

@@ -104,10 +104,11 @@ impl IssueError {
             Self::Broker(error) => Problem::new(Code::BrokerUnavailable, error.to_string()),
             Self::ClaimsInvalid(error) => Problem::new(Code::ClaimsInvalid, error.to_string()),
             Self::Conflict(detail) => Problem::new(Code::Conflict, detail),
-            Self::IdempotencyMismatch => {
-                Problem::new(Code::IdempotencyMismatch, "this Idempotency-Key was used for a request with another method, path or body")
-                    .at("Idempotency-Key")
-            }
+            Self::IdempotencyMismatch => Problem::new(
+                Code::IdempotencyMismatch,
+                "this Idempotency-Key was used for a request with another method, path or body",
+            )
+            .at("Idempotency-Key"),
             Self::ImportRefused { ref reason, .. } => {
                 let field = match reason.as_str() {
                     "import_activation_invalid" | "import_not_authorized" => "token",
@@ -121,9 +122,10 @@ impl IssueError {
             Self::Pki(PkiError::Request { field, detail }) => Problem::invalid(field, detail),
             Self::Precondition(problem) => problem,
             Self::SeedUnavailable(detail) => Problem::new(Code::SeedUnavailable, detail),
-            Self::Sign(EncodeError::TooLong { found }) => {
-                Problem::new(Code::ClaimsInvalid, format!("the claims would have {found} bytes; at most 1 MiB can be signed"))
-            }
+            Self::Sign(EncodeError::TooLong { found }) => Problem::new(
+                Code::ClaimsInvalid,
+                format!("the claims would have {found} bytes; at most 1 MiB can be signed"),
+            ),
             Self::Store(error) => store_problem(error),
             error @ (Self::Pki(_) | Self::Sign(_) | Self::Stored(_) | Self::Vault(_)) => Problem::internal(&error),
         })
@@ -156,7 +158,9 @@ pub(crate) fn store_problem(error: StoreError) -> Problem {
             Problem::new(Code::Conflict, format!("there is such a {what} already, or one of this name"))
                 .remedy("choose another name or key, or change the one that is there")
         }
-        StoreError::VersionConflict { .. } => Problem::new(Code::PreconditionFailed, "the object was changed by somebody else meanwhile"),
+        StoreError::VersionConflict { .. } => {
+            Problem::new(Code::PreconditionFailed, "the object was changed by somebody else meanwhile")
+        }
         StoreError::NotFound { table, key } => {
             Problem::new(Code::NotFound, format!("there is no `{key}` among the {}", table.replace('_', " ")))
         }

@@ -20,7 +20,10 @@ impl Issuer {
         check_subject(&claim)?;
         let id = export_id(claim.kind, &claim.subject);
         if position(&edit.draft, &id).is_some() {
-            return Err(IssueError::Conflict(format!("the account exports {} `{}` already", claim.kind, claim.subject)));
+            return Err(IssueError::Conflict(format!(
+                "the account exports {} `{}` already",
+                claim.kind, claim.subject
+            )));
         }
         edit.draft.nats.exports.push(claim.clone());
         let edit = edit.apply().await?;
@@ -34,14 +37,23 @@ impl Issuer {
     /// # Errors
     ///
     /// [`IssueError::NotFound`] when the account has no such export.
-    pub async fn change_export(&self, act: &Act, account: &AccountKey, id: &str, new: &NewExport) -> Result<Export, IssueError> {
+    pub async fn change_export(
+        &self,
+        act: &Act,
+        account: &AccountKey,
+        id: &str,
+        new: &NewExport,
+    ) -> Result<Export, IssueError> {
         let mut edit = AccountEdit::open(self, act, account, "export.change").await?;
         let mut claim = new.to_claim().map_err(IssueError::at)?;
         check_subject(&claim)?;
         let place = position(&edit.draft, id).ok_or_else(|| IssueError::not_found("export", id))?;
         let new_id = export_id(claim.kind, &claim.subject);
         if new_id != id && position(&edit.draft, &new_id).is_some() {
-            return Err(IssueError::Conflict(format!("the account exports {} `{}` already", claim.kind, claim.subject)));
+            return Err(IssueError::Conflict(format!(
+                "the account exports {} `{}` already",
+                claim.kind, claim.subject
+            )));
         }
         if let Some(old) = edit.draft.nats.exports.get_mut(place) {
             claim.revocations = old.revocations.clone();

@@ -17,7 +17,8 @@ impl Issuer {
     /// [`IssueError::ImportRefused`] when the exporter does not let it, or it would make a cycle.
     pub async fn create_import(&self, act: &Act, account: &AccountKey, new: &NewImport) -> Result<Import, IssueError> {
         let mut edit = AccountEdit::open(self, act, account, "import.create").await?;
-        cordon_accounts::subject::Pattern::parse(&new.subject).map_err(|error| IssueError::invalid("subject", error.to_string()))?;
+        cordon_accounts::subject::Pattern::parse(&new.subject)
+            .map_err(|error| IssueError::invalid("subject", error.to_string()))?;
         let claim = new.to_claim();
         let id = import_id(&claim);
         if edit.draft.nats.imports.iter().any(|import| import_id(import) == id) {
@@ -28,7 +29,10 @@ impl Issuer {
         let claims = edit.draft.claims(&edit.row);
         let web = Web::around(&mut edit.unit, &claims, edit.strict).await?;
         let all = views::imports_in(&web, &edit.row, &claims, edit.now);
-        let view = all.into_iter().find(|import| import.id == id).unwrap_or_else(|| Import::of(account, edit.row.version, &claim));
+        let view = all
+            .into_iter()
+            .find(|import| import.id == id)
+            .unwrap_or_else(|| Import::of(account, edit.row.version, &claim));
         let object = format!("{} {} of {}", claim.kind, claim.remote(), claim.account);
         edit.save(|entry| entry.on_object(object), &view).await?;
         Ok(view)

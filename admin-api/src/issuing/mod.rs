@@ -24,8 +24,8 @@ pub mod operator_keys;
 pub mod operators;
 pub mod push;
 pub mod revocations;
-pub mod signing_keys;
 pub(crate) mod signer;
+pub mod signing_keys;
 pub mod system_user;
 pub mod tokens;
 pub mod users;
@@ -225,7 +225,8 @@ pub(crate) fn check_tags(tags: &[String]) -> Result<(), IssueError> {
         if tag.is_empty() {
             return Err(IssueError::invalid("tags", "a tag cannot be empty"));
         }
-        crate::model::plain_text(tag, crate::limits::NAME_BYTES_MAX).map_err(|detail| IssueError::invalid("tags", detail))?;
+        crate::model::plain_text(tag, crate::limits::NAME_BYTES_MAX)
+            .map_err(|detail| IssueError::invalid("tags", detail))?;
     }
     Ok(())
 }

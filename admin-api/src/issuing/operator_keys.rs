@@ -19,7 +19,12 @@ impl Issuer {
     /// # Errors
     ///
     /// [`IssueError::SeedUnavailable`] when the identity is offline.
-    pub async fn add_operator_key(&self, act: &Act, operator: &OperatorKey, brought: Option<OperatorKey>) -> Result<SigningKey, IssueError> {
+    pub async fn add_operator_key(
+        &self,
+        act: &Act,
+        operator: &OperatorKey,
+        brought: Option<OperatorKey>,
+    ) -> Result<SigningKey, IssueError> {
         let now = self.now();
         let mut unit = self.begin(act, "operator.key.create").await?;
         let mut row = live_operator(&mut unit, operator).await?;
@@ -35,7 +40,11 @@ impl Issuer {
         }
         claims.nats.signing_keys.push(key);
         let mut signing = match brought {
-            Some(_) => SigningKeyRow { seed_sealed: None, key: key.public(), ..self.signing_key_row(&seed, operator.public(), now)? },
+            Some(_) => SigningKeyRow {
+                seed_sealed: None,
+                key: key.public(),
+                ..self.signing_key_row(&seed, operator.public(), now)?
+            },
             None => self.signing_key_row(&seed, operator.public(), now)?,
         };
         unit.signing_keys().insert(&mut signing).await?;
@@ -54,7 +63,12 @@ impl Issuer {
     /// # Errors
     ///
     /// [`IssueError::SeedUnavailable`] when no other key could sign those accounts.
-    pub async fn remove_operator_key(&self, act: &Act, operator: &OperatorKey, key: &OperatorKey) -> Result<(), IssueError> {
+    pub async fn remove_operator_key(
+        &self,
+        act: &Act,
+        operator: &OperatorKey,
+        key: &OperatorKey,
+    ) -> Result<(), IssueError> {
         let mut unit = self.begin(act, "operator.key.delete").await?;
         let mut row = live_operator(&mut unit, operator).await?;
         act.precondition.check(row.version)?;
@@ -65,7 +79,9 @@ impl Issuer {
             return Err(IssueError::not_found("signing key", key));
         }
         if claims.nats.strict_signing_key_usage && claims.nats.signing_keys.is_empty() {
-            return Err(IssueError::Conflict("the operator demands signing keys, and this is its last; make another first".to_owned()));
+            return Err(IssueError::Conflict(
+                "the operator demands signing keys, and this is its last; make another first".to_owned(),
+            ));
         }
         let mut entries = vec![self.sign_operator(act, &mut unit, &mut row, claims, "operator.key.delete", key).await?];
         if let Some(mut signing) = unit.signing_keys().lookup(&key.public()).await? {
@@ -78,7 +94,9 @@ impl Issuer {
         if act.dry_run {
             let mut effect = effect::none();
             let count = entries.len() - 1;
-            effect.warnings.push(format!("{count} accounts are signed anew and pushed; brokers need the operator's new JWT first"));
+            effect.warnings.push(format!(
+                "{count} accounts are signed anew and pushed; brokers need the operator's new JWT first"
+            ));
             return Err(IssueError::DryRun(Box::new(effect)));
         }
         unit.save(entries).await?;
@@ -122,7 +140,8 @@ impl Issuer {
         let mut entries = Vec::new();
         let mut after = None;
         loop {
-            let rows = unit.accounts().list_of_operator(&operator.key, &Page::new(after, crate::store::PAGE_MAX)).await?;
+            let rows =
+                unit.accounts().list_of_operator(&operator.key, &Page::new(after, crate::store::PAGE_MAX)).await?;
             let Some(last) = rows.last() else { return Ok(entries) };
             after = Some(last.key.to_string());
             for mut row in rows {

@@ -1,6 +1,8 @@
 //! Operators: made here, or brought along.
 
-use cordon_accounts::claims::{Export, ExportKind, Operator as OperatorStatement, OperatorClaims, ResponseType, Verified, decode};
+use cordon_accounts::claims::{
+    Export, ExportKind, Operator as OperatorStatement, OperatorClaims, ResponseType, Verified, decode,
+};
 use cordon_accounts::key::{AccountKey, OperatorKey, Role, Seed};
 use rand::rngs::OsRng;
 
@@ -64,7 +66,8 @@ impl Issuer {
 
     async fn insert_operator(&self, unit: &mut Unit, founding: &Founding, now: i64) -> Result<OperatorRow, IssueError> {
         let claims = &founding.claims;
-        let key = OperatorKey::try_from(claims.subject).map_err(|error| IssueError::invalid("import.jwt", error.to_string()))?;
+        let key = OperatorKey::try_from(claims.subject)
+            .map_err(|error| IssueError::invalid("import.jwt", error.to_string()))?;
         let seed_sealed = match &founding.identity {
             Some(seed) => Some(self.vault().seal(seed, &key.public())?),
             None => None,
@@ -112,8 +115,18 @@ impl Issuer {
 
     /// The account that brokers are managed through, with the exports that `nsc` gives it
     /// (auth.md, 6.8): every account may ask about itself.
-    async fn insert_system_account(&self, act: &Act, unit: &mut Unit, operator: &OperatorRow, seed: Seed) -> Result<Entry, IssueError> {
-        let new = NewAccount { name: "SYS".to_owned(), description: "the system account".to_owned(), ..NewAccount::default() };
+    async fn insert_system_account(
+        &self,
+        act: &Act,
+        unit: &mut Unit,
+        operator: &OperatorRow,
+        seed: Seed,
+    ) -> Result<Entry, IssueError> {
+        let new = NewAccount {
+            name: "SYS".to_owned(),
+            description: "the system account".to_owned(),
+            ..NewAccount::default()
+        };
         let mut services = Export::new(ExportKind::Service, "$SYS.REQ.ACCOUNT.*.*");
         "account-monitoring-services".clone_into(&mut services.name);
         services.response_type = ResponseType::Stream;
@@ -131,7 +144,12 @@ impl Issuer {
     ///
     /// [`IssueError`], with the field that is wrong; [`IssueError::SeedUnavailable`] when the identity is
     /// offline and no `jwt` is given.
-    pub async fn change_operator(&self, act: &Act, key: &OperatorKey, patch: OperatorPatch) -> Result<Operator, IssueError> {
+    pub async fn change_operator(
+        &self,
+        act: &Act,
+        key: &OperatorKey,
+        patch: OperatorPatch,
+    ) -> Result<Operator, IssueError> {
         let now = self.now();
         let mut unit = self.begin(act, "operator.change").await?;
         let mut row = live_operator(&mut unit, key).await?;
@@ -146,7 +164,9 @@ impl Issuer {
         };
         if act.dry_run {
             let mut effect = effect::none();
-            effect.warnings.push("brokers read operator claims from their configuration: give them the new JWT".to_owned());
+            effect
+                .warnings
+                .push("brokers read operator claims from their configuration: give them the new JWT".to_owned());
             return Err(IssueError::DryRun(Box::new(effect)));
         }
         let jwt_before = std::mem::replace(&mut row.claims_jwt, claims.token().to_owned());
@@ -184,7 +204,10 @@ impl Issuer {
         let live = unit.accounts().list_of_operator(key, &Page::first()).await?;
         let tenants = live.iter().filter(|account| row.system_account != Some(account.key)).count();
         if tenants > 0 {
-            return Err(IssueError::Conflict(format!("operator `{}` still has {tenants} accounts; delete them first", row.name)));
+            return Err(IssueError::Conflict(format!(
+                "operator `{}` still has {tenants} accounts; delete them first",
+                row.name
+            )));
         }
         if act.dry_run {
             return Err(IssueError::DryRun(Box::new(effect::none())));
@@ -199,7 +222,10 @@ impl Issuer {
         row.seed_sealed = None;
         row.updated_at = now;
         unit.operators().update(&mut row).await?;
-        let entry = act.entry("operator.delete", now).on_object(key.to_string()).changing(Some(row.claims_jwt.as_bytes()), None);
+        let entry = act
+            .entry("operator.delete", now)
+            .on_object(key.to_string())
+            .changing(Some(row.claims_jwt.as_bytes()), None);
         unit.save(vec![entry]).await?;
         Ok(())
     }
@@ -298,7 +324,8 @@ fn taken_over(new: &NewOperator, import: &OperatorImport, now: i64) -> Result<Fo
 /// An operator of which only the identity seed is given: its claims are made anew.
 fn from_identity(new: &NewOperator, identity: Seed, signing: Option<Seed>, now: i64) -> Result<Founding, IssueError> {
     check_name("name", &new.name)?;
-    let key = OperatorKey::try_from(identity.public()).map_err(|error| IssueError::invalid("import.identity_seed", error.to_string()))?;
+    let key = OperatorKey::try_from(identity.public())
+        .map_err(|error| IssueError::invalid("import.identity_seed", error.to_string()))?;
     let mut claims = OperatorClaims::new(key);
     claims.name.clone_from(&new.name);
     claims.nats.strict_signing_key_usage = new.strict_signing_key_usage;
@@ -350,7 +377,11 @@ fn newer_claims(
     Ok(claims)
 }
 
-async fn patched(unit: &mut Unit, before: &OperatorClaims, patch: &OperatorPatch) -> Result<OperatorClaims, IssueError> {
+async fn patched(
+    unit: &mut Unit,
+    before: &OperatorClaims,
+    patch: &OperatorPatch,
+) -> Result<OperatorClaims, IssueError> {
     let mut claims = before.clone();
     if let Some(name) = &patch.name {
         check_name("name", name)?;

@@ -46,7 +46,8 @@ impl Outbox {
         loop {
             connected_at = self.broker.is_connected().then(|| connected_at.unwrap_or_else(Instant::now));
             // Pushed before the brokers are known, a change would wait for answers that nobody owes.
-            let ready = connected_at.is_some_and(|at| !self.broker.known().is_empty() || at.elapsed() > BROKERS_LEARNED_TIME);
+            let ready =
+                connected_at.is_some_and(|at| !self.broker.known().is_empty() || at.elapsed() > BROKERS_LEARNED_TIME);
             if ready && let Err(error) = self.run_due().await {
                 tracing::error!(%error, "the outbox could not be worked on");
             }
@@ -120,7 +121,8 @@ impl Outbox {
     }
 
     fn judge(&self, kind: PushKind, answers: Vec<Answer>) -> Attempt {
-        let accepted: HashSet<&str> = answers.iter().filter(|answer| answer.accepted).map(|answer| answer.broker.as_str()).collect();
+        let accepted: HashSet<&str> =
+            answers.iter().filter(|answer| answer.accepted).map(|answer| answer.broker.as_str()).collect();
         let refused = answers.iter().find(|answer| !answer.accepted);
         let silent = self.broker.known().into_iter().find(|known| !accepted.contains(known.info.id.as_str()));
         let problem = match (refused, silent) {
@@ -154,7 +156,9 @@ impl Outbox {
                 .on_account(push.account)
                 .on_object(push.account.to_string())
                 .referring_to(Reference::Claims(push.jti.clone()))
-                .with_detail(json!({ "problem": attempt.problem, "answers": attempt.answers, "attempt": push.attempts + 1 }));
+                .with_detail(
+                    json!({ "problem": attempt.problem, "answers": attempt.answers, "attempt": push.attempts + 1 }),
+                );
             if let Some(problem) = &attempt.problem {
                 tracing::warn!(account.key = %push.account, problem, "a push is not confirmed yet");
                 entry.outcome = Outcome::Refused;

@@ -17,7 +17,12 @@ impl Issuer {
     /// # Errors
     ///
     /// [`IssueError`], with the field that is wrong.
-    pub async fn create_revocation(&self, act: &Act, account: &AccountKey, new: &NewRevocation) -> Result<Revocation, IssueError> {
+    pub async fn create_revocation(
+        &self,
+        act: &Act,
+        account: &AccountKey,
+        new: &NewRevocation,
+    ) -> Result<Revocation, IssueError> {
         let (what, user) = read_user(&new.user)?;
         let mut edit = AccountEdit::open(self, act, account, "revocation.create").await?;
         let row = match user {
@@ -26,7 +31,9 @@ impl Issuer {
         };
         let at = match new.at {
             Some(Time(at)) if at <= edit.now => at,
-            Some(at) => return Err(IssueError::invalid("at", format!("`{at}` lies ahead: new users would be born revoked"))),
+            Some(at) => {
+                return Err(IssueError::invalid("at", format!("`{at}` lies ahead: new users would be born revoked")));
+            }
             // JWTs issued in quick succession are dated a little ahead.
             None => row.as_ref().map_or(edit.now, |row| row.issued_at.max(edit.now)),
         };
@@ -101,6 +108,7 @@ fn read_user(text: &str) -> Result<(Revoked, Option<UserKey>), IssueError> {
     if text == "*" {
         return Ok((Revoked::All, None));
     }
-    let key = UserKey::parse(text).map_err(|error| IssueError::invalid("user", format!("give a user key or `*`: {error}")))?;
+    let key = UserKey::parse(text)
+        .map_err(|error| IssueError::invalid("user", format!("give a user key or `*`: {error}")))?;
     Ok((Revoked::Key(key.public()), Some(key)))
 }

@@ -22,8 +22,13 @@ impl Issuer {
             }
         }
         match &row.seed_sealed {
-            Some(sealed) if !claims.nats.strict_signing_key_usage => Ok(self.vault().open_seed(sealed, &row.key.public())?),
-            _ => Err(IssueError::SeedUnavailable(format!("the vault holds no key that may sign accounts for operator `{}`", row.name))),
+            Some(sealed) if !claims.nats.strict_signing_key_usage => {
+                Ok(self.vault().open_seed(sealed, &row.key.public())?)
+            }
+            _ => Err(IssueError::SeedUnavailable(format!(
+                "the vault holds no key that may sign accounts for operator `{}`",
+                row.name
+            ))),
         }
     }
 
@@ -39,7 +44,11 @@ impl Issuer {
     }
 
     /// The seed of a signing key, if the vault has it.
-    pub(crate) async fn signing_key_seed(&self, reader: &mut Reader, key: &PublicKey) -> Result<Option<Seed>, IssueError> {
+    pub(crate) async fn signing_key_seed(
+        &self,
+        reader: &mut Reader,
+        key: &PublicKey,
+    ) -> Result<Option<Seed>, IssueError> {
         let Some(row) = reader.signing_keys().lookup(key).await? else { return Ok(None) };
         match &row.seed_sealed {
             Some(sealed) => Ok(Some(self.vault().open_seed(sealed, key)?)),
@@ -64,7 +73,9 @@ impl Issuer {
             None => return self.default_account_signer(reader, row, claims, strict).await,
         };
         self.account_seed(reader, row, &key).await?.ok_or_else(|| {
-            IssueError::SeedUnavailable(format!("the vault does not hold the seed of signing key `{key}`: its owner keeps it"))
+            IssueError::SeedUnavailable(format!(
+                "the vault does not hold the seed of signing key `{key}`: its owner keeps it"
+            ))
         })
     }
 
@@ -89,7 +100,12 @@ impl Issuer {
         )))
     }
 
-    async fn account_seed(&self, reader: &mut Reader, row: &AccountRow, key: &PublicKey) -> Result<Option<Seed>, IssueError> {
+    async fn account_seed(
+        &self,
+        reader: &mut Reader,
+        row: &AccountRow,
+        key: &PublicKey,
+    ) -> Result<Option<Seed>, IssueError> {
         if row.key == *key {
             return match &row.seed_sealed {
                 Some(sealed) => Ok(Some(self.vault().open_seed(sealed, key)?)),
@@ -113,10 +129,13 @@ fn find_signer(claims: &AccountClaims, strict: bool, wanted: &str) -> Result<Pub
         };
         return Err(IssueError::invalid("signing_key", detail));
     }
-    let mut of_role = claims.nats.signing_keys.iter().filter(|key| key.scope().is_some_and(|scope| scope.role == wanted));
+    let mut of_role =
+        claims.nats.signing_keys.iter().filter(|key| key.scope().is_some_and(|scope| scope.role == wanted));
     match (of_role.next(), of_role.next()) {
         (Some(key), None) => Ok(key.key().public()),
-        (Some(_), Some(_)) => Err(IssueError::invalid("signing_key", "several signing keys have this role; name the key itself")),
+        (Some(_), Some(_)) => {
+            Err(IssueError::invalid("signing_key", "several signing keys have this role; name the key itself"))
+        }
         (None, _) => Err(IssueError::invalid("signing_key", "no signing key of the account has this role")),
     }
 }

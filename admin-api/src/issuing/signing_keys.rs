@@ -18,7 +18,12 @@ impl Issuer {
     /// # Errors
     ///
     /// [`IssueError`], with the field that is wrong.
-    pub async fn add_signing_key(&self, act: &Act, account: &AccountKey, new: NewSigningKey) -> Result<SigningKey, IssueError> {
+    pub async fn add_signing_key(
+        &self,
+        act: &Act,
+        account: &AccountKey,
+        new: NewSigningKey,
+    ) -> Result<SigningKey, IssueError> {
         let mut edit = AccountEdit::open(self, act, account, "signing_key.create").await?;
         let seed = Seed::generate(Role::Account, &mut OsRng);
         let key = match new.key {
@@ -49,7 +54,13 @@ impl Issuer {
     /// # Errors
     ///
     /// [`IssueError::NotFound`] when the account has no such key.
-    pub async fn set_scope(&self, act: &Act, account: &AccountKey, key: &AccountKey, scope: Option<Scope>) -> Result<SigningKey, IssueError> {
+    pub async fn set_scope(
+        &self,
+        act: &Act,
+        account: &AccountKey,
+        key: &AccountKey,
+        scope: Option<Scope>,
+    ) -> Result<SigningKey, IssueError> {
         let mut edit = AccountEdit::open(self, act, account, "signing_key.change").await?;
         let replacement = claim(*key, scope.as_ref())?;
         let place = edit.draft.nats.signing_keys.iter_mut().find(|listed| listed.key() == *key);
@@ -71,7 +82,12 @@ impl Issuer {
     /// # Errors
     ///
     /// [`IssueError::NotFound`] when the account has no such key.
-    pub async fn remove_signing_key(&self, act: &Act, account: &AccountKey, key: &AccountKey) -> Result<(), IssueError> {
+    pub async fn remove_signing_key(
+        &self,
+        act: &Act,
+        account: &AccountKey,
+        key: &AccountKey,
+    ) -> Result<(), IssueError> {
         let mut edit = AccountEdit::open(self, act, account, "signing_key.delete").await?;
         let count = edit.draft.nats.signing_keys.len();
         edit.draft.nats.signing_keys.retain(|listed| listed.key() != *key);
@@ -104,7 +120,8 @@ fn claim(key: AccountKey, scope: Option<&Scope>) -> Result<SigningKeyClaim, Issu
     match scope {
         None => Ok(SigningKeyClaim::Plain(key)),
         Some(scope) => {
-            crate::model::plain_text(&scope.description, 8192).map_err(|detail| IssueError::invalid("scope.description", detail))?;
+            crate::model::plain_text(&scope.description, 8192)
+                .map_err(|detail| IssueError::invalid("scope.description", detail))?;
             Ok(SigningKeyClaim::Scoped(Box::new(scope.to_claim(key).map_err(IssueError::at)?)))
         }
     }

@@ -13,8 +13,13 @@ use crate::limits::SYSTEM_USER_SECONDS;
 use crate::store::Page;
 
 /// What the control plane may publish: requests to brokers, and nothing into the account's own traffic.
-const PUBLISH: [&str; 5] =
-    ["$SYS.REQ.SERVER.>", "$SYS.REQ.ACCOUNT.*.CLAIMS.*", "$SYS.REQ.CLAIMS.*", "$SYS.REQ.ACCOUNT.*.CONNZ", "$SYS.REQ.USER.INFO"];
+const PUBLISH: [&str; 5] = [
+    "$SYS.REQ.SERVER.>",
+    "$SYS.REQ.ACCOUNT.*.CLAIMS.*",
+    "$SYS.REQ.CLAIMS.*",
+    "$SYS.REQ.ACCOUNT.*.CONNZ",
+    "$SYS.REQ.USER.INFO",
+];
 
 /// What it may hear: its answers and the brokers' events.
 const SUBSCRIBE: [&str; 3] = ["_INBOX.>", "$SYS.SERVER.>", "$SYS.ACCOUNT.>"];
@@ -43,7 +48,9 @@ impl Issuer {
             let Ok(row) = live_account(&mut reader, &system).await else { continue };
             let claims_of_account = Draft::of(&row)?.claims(&row);
             let strict = Self::is_strict(&mut reader, &row.operator).await?;
-            let Ok(signer) = self.account_signer(&mut reader, &row, &claims_of_account, strict, None).await else { continue };
+            let Ok(signer) = self.account_signer(&mut reader, &row, &claims_of_account, strict, None).await else {
+                continue;
+            };
             let seed = Seed::generate(Role::User, &mut OsRng);
             let key = UserKey::try_from(seed.public()).map_err(|error| IssueError::Stored(error.to_string()))?;
             let now = self.now();

@@ -38,7 +38,9 @@ impl Issuer {
         let now = self.now();
         let expires = expiry(new.expires_at, new.expires_in_seconds, now).map_err(IssueError::at)?;
         match (new.role, new.accounts.len()) {
-            (RoleName::AccountAdmin, 0) => return Err(IssueError::invalid("accounts", "an account admin needs the accounts it is for")),
+            (RoleName::AccountAdmin, 0) => {
+                return Err(IssueError::invalid("accounts", "an account admin needs the accounts it is for"));
+            }
             (RoleName::AccountAdmin, count) if count > LIST_ITEMS_MAX => {
                 return Err(IssueError::invalid("accounts", "there are too many accounts"));
             }
@@ -96,7 +98,9 @@ impl Issuer {
         let owner = RoleName::Owner.text();
         let usable = row.expires.is_none_or(|expires| expires > now);
         if row.role == owner && usable && unit.tokens().count_usable(owner, now).await? <= 1 {
-            return Err(IssueError::Conflict("this is the last owner's token; make another before you revoke it".to_owned()));
+            return Err(IssueError::Conflict(
+                "this is the last owner's token; make another before you revoke it".to_owned(),
+            ));
         }
         if act.dry_run {
             return Err(IssueError::DryRun(Box::new(effect::none())));
@@ -148,7 +152,15 @@ mod tests {
         let token = new_secret();
         assert!(hash(&token).is_some());
         assert_ne!(*token, *new_secret());
-        for bad in ["", "cdn_", "cdn_short", &token.replace("cdn_", ""), &format!("{}x", *token), &token.replace("cdn_", "cdx_"), "cdn_*******************************************"] {
+        for bad in [
+            "",
+            "cdn_",
+            "cdn_short",
+            &token.replace("cdn_", ""),
+            &format!("{}x", *token),
+            &token.replace("cdn_", "cdx_"),
+            "cdn_*******************************************",
+        ] {
             assert_eq!(hash(bad), None, "{bad}");
         }
     }

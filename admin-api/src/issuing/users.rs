@@ -1,6 +1,8 @@
 //! Users: issued, changed, renewed, deleted.
 
-use cordon_accounts::claims::{AccountClaims, Signer, User as UserStatement, UserClaims, UserTemplate, Verified, decode};
+use cordon_accounts::claims::{
+    AccountClaims, Signer, User as UserStatement, UserClaims, UserTemplate, Verified, decode,
+};
 use cordon_accounts::creds::Creds;
 use cordon_accounts::key::{AccountKey, Role, Seed, UserKey};
 use cordon_accounts::permissions::template;
@@ -49,7 +51,10 @@ impl Issuer {
     }
 
     /// Makes and signs the claims of a user.
-    #[expect(clippy::too_many_arguments, reason = "each is a field of the claims; a struct would be built for this one call")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a field of the claims; a struct would be built for this one call"
+    )]
     async fn sign_user(
         &self,
         unit: &mut Unit,
@@ -85,15 +90,25 @@ impl Issuer {
     }
 
     /// Whether the account would let such a user in.
-    fn check_user(&self, claims: &UserClaims, account: &AccountClaims, signer: &Seed, strict: bool) -> Result<(), IssueError> {
+    fn check_user(
+        &self,
+        claims: &UserClaims,
+        account: &AccountClaims,
+        signer: &Seed,
+        strict: bool,
+    ) -> Result<(), IssueError> {
         claims.validate(self.now()).require_valid()?;
         let scope = match account.signer(&signer.public(), strict) {
             Some(Signer::Scoped(scope)) => Some(scope),
             _ => None,
         };
         if let Some(scope) = scope {
-            let filled = template::expand(&scope.template, claims, account)
-                .map_err(|error| IssueError::invalid("signing_key", format!("the scope's template cannot be filled in for this user: {error}")))?;
+            let filled = template::expand(&scope.template, claims, account).map_err(|error| {
+                IssueError::invalid(
+                    "signing_key",
+                    format!("the scope's template cannot be filled in for this user: {error}"),
+                )
+            })?;
             refuse_emptied(&scope.template, &filled)?;
         }
         let bearer = scope.map_or(claims.nats.template.bearer_token, |scope| scope.template.bearer_token);
@@ -108,7 +123,13 @@ impl Issuer {
     /// # Errors
     ///
     /// [`IssueError`], with the field that is wrong.
-    pub async fn change_user(&self, act: &Act, account: &AccountKey, key: &UserKey, patch: UserPatch) -> Result<IssuedUser, IssueError> {
+    pub async fn change_user(
+        &self,
+        act: &Act,
+        account: &AccountKey,
+        key: &UserKey,
+        patch: UserPatch,
+    ) -> Result<IssuedUser, IssueError> {
         let account_act = Act { precondition: crate::http::etag::Precondition::Any, ..act.clone() };
         let mut edit = AccountEdit::open(self, &account_act, account, "user.change").await?;
         let now = edit.now;
@@ -139,7 +160,8 @@ impl Issuer {
         edit.unit.users().update(&mut row).await?;
         let answer = issued(&row, &signed, None, &edit.draft.claims(&edit.row))?;
         edit.unit.note(user_entry(act, "user.change", &row, Some(jti_before), now));
-        edit.save(|entry| Entry { kind: "revocation.create".to_owned(), ..entry.on_object(key.to_string()) }, &answer).await?;
+        edit.save(|entry| Entry { kind: "revocation.create".to_owned(), ..entry.on_object(key.to_string()) }, &answer)
+            .await?;
         Ok(answer)
     }
 
@@ -148,7 +170,13 @@ impl Issuer {
     /// # Errors
     ///
     /// [`IssueError::Conflict`] when the user is revoked and keeps its key.
-    pub async fn renew_user(&self, act: &Act, account: &AccountKey, key: &UserKey, renewal: &Renewal) -> Result<IssuedUser, IssueError> {
+    pub async fn renew_user(
+        &self,
+        act: &Act,
+        account: &AccountKey,
+        key: &UserKey,
+        renewal: &Renewal,
+    ) -> Result<IssuedUser, IssueError> {
         if renewal.rotate_key {
             Box::pin(self.rotate_user(act, account, key, renewal)).await
         } else {
@@ -156,7 +184,13 @@ impl Issuer {
         }
     }
 
-    async fn extend_user(&self, act: &Act, account: &AccountKey, key: &UserKey, renewal: &Renewal) -> Result<IssuedUser, IssueError> {
+    async fn extend_user(
+        &self,
+        act: &Act,
+        account: &AccountKey,
+        key: &UserKey,
+        renewal: &Renewal,
+    ) -> Result<IssuedUser, IssueError> {
         let now = self.now();
         let mut unit = self.begin(act, "user.renew").await?;
         let account = live_account(&mut unit, account).await?;
@@ -172,7 +206,8 @@ impl Issuer {
         let claims_of_account = Draft::of(&account)?.claims(&account);
         let wishes = Wishes::of_old(&template, &signing_key, claims_of_account.scope(&row.signing_key).is_some());
         let issue_at = next_issue_time(now, row.issued_at);
-        let signed = self.sign_user(&mut unit, &account, *key, &row.name, &old.nats.tags, expires, wishes, issue_at).await?;
+        let signed =
+            self.sign_user(&mut unit, &account, *key, &row.name, &old.nats.tags, expires, wishes, issue_at).await?;
         if act.dry_run {
             return Err(IssueError::DryRun(Box::new(effect::none())));
         }
@@ -185,7 +220,13 @@ impl Issuer {
         Ok(answer)
     }
 
-    async fn rotate_user(&self, act: &Act, account: &AccountKey, key: &UserKey, renewal: &Renewal) -> Result<IssuedUser, IssueError> {
+    async fn rotate_user(
+        &self,
+        act: &Act,
+        account: &AccountKey,
+        key: &UserKey,
+        renewal: &Renewal,
+    ) -> Result<IssuedUser, IssueError> {
         let account_act = Act { precondition: crate::http::etag::Precondition::Any, ..act.clone() };
         let mut edit = AccountEdit::open(self, &account_act, account, "user.rotate").await?;
         let now = edit.now;
@@ -199,8 +240,9 @@ impl Issuer {
         let seed = Seed::generate(Role::User, &mut OsRng);
         let new_key = user_key(None, Some(&seed))?;
         edit.draft.nats.revocations.revoke(key.public(), old_row.issued_at.max(now));
-        let signed =
-            self.sign_user(&mut edit.unit, &edit.row, new_key, &old_row.name, &old.nats.tags, expires, wishes, now).await?;
+        let signed = self
+            .sign_user(&mut edit.unit, &edit.row, new_key, &old_row.name, &old.nats.tags, expires, wishes, now)
+            .await?;
         let mut edit = edit.apply().await?;
         old_row.state = UserState::Deleted;
         old_row.updated_at = now;
@@ -209,7 +251,8 @@ impl Issuer {
         edit.unit.users().insert(&mut row).await?;
         let answer = issued(&row, &signed, Some(seed), &edit.draft.claims(&edit.row))?;
         edit.unit.note(user_entry(act, "user.rotate", &row, Some(old_row.jti.clone()), now));
-        edit.save(|entry| Entry { kind: "revocation.create".to_owned(), ..entry.on_object(key.to_string()) }, &answer).await?;
+        edit.save(|entry| Entry { kind: "revocation.create".to_owned(), ..entry.on_object(key.to_string()) }, &answer)
+            .await?;
         Ok(answer)
     }
 
@@ -286,7 +329,9 @@ fn refuse_emptied(template: &UserTemplate, filled: &UserTemplate) -> Result<(), 
         None => Ok(()),
         Some((verb, ..)) => Err(IssueError::invalid(
             "name",
-            format!("with this name and these tags the scope's template leaves no subject to {verb}; values of placeholders must be plain tokens, and every tag that it uses must be there"),
+            format!(
+                "with this name and these tags the scope's template leaves no subject to {verb}; values of placeholders must be plain tokens, and every tag that it uses must be there"
+            ),
         )),
     }
 }
@@ -347,7 +392,11 @@ impl<'a> Wishes<'a> {
             times: patch.times.clone().unwrap_or(base.times),
             time_zone: patch.time_zone.clone().unwrap_or(base.time_zone),
         };
-        Self { signing_key: Some(patch.signing_key.as_deref().unwrap_or(signing_key)), template, own: first_given(&own) }
+        Self {
+            signing_key: Some(patch.signing_key.as_deref().unwrap_or(signing_key)),
+            template,
+            own: first_given(&own),
+        }
     }
 
     fn of_old(template: &Template, signing_key: &'a str, was_scoped: bool) -> Self {
@@ -359,7 +408,10 @@ impl<'a> Wishes<'a> {
     fn refuse_any(&self) -> Result<(), IssueError> {
         match self.own {
             None => Ok(()),
-            Some(field) => Err(IssueError::invalid(field, "the signing key is scoped: what its users may do is said by its template alone")),
+            Some(field) => Err(IssueError::invalid(
+                field,
+                "the signing key is scoped: what its users may do is said by its template alone",
+            )),
         }
     }
 
@@ -439,7 +491,12 @@ fn user_entry(act: &Act, kind: &str, row: &UserRow, jti_before: Option<String>, 
     }
 }
 
-fn issued(row: &UserRow, signed: &Verified<UserStatement>, seed: Option<Seed>, account: &AccountClaims) -> Result<IssuedUser, IssueError> {
+fn issued(
+    row: &UserRow,
+    signed: &Verified<UserStatement>,
+    seed: Option<Seed>,
+    account: &AccountClaims,
+) -> Result<IssuedUser, IssueError> {
     let jwt = signed.token().to_owned();
     let creds = seed.map(|seed| Creds { jwt: jwt.clone(), seed }.to_text().to_string());
     Ok(IssuedUser { user: views::user(row, account)?, jwt: Some(jwt), creds })

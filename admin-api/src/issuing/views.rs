@@ -12,8 +12,8 @@ use super::signer::operator_claims;
 use super::web::Web;
 use super::{IssueError, Issuer};
 use crate::model::{
-    Account, Export, Import, ImportState, Limits, Operator, Permissions, PushView, Revocation, Scope, SigningKey, Template, Time,
-    Token, User, mappings_to_view,
+    Account, Export, Import, ImportState, Limits, Operator, Permissions, PushView, Revocation, Scope, SigningKey,
+    Template, Time, Token, User, mappings_to_view,
 };
 use crate::roles::RoleName;
 use crate::store::{AccountRow, OperatorRow, Page, PushState, Reader, SigningKeyRow, TokenRow, UserRow};
@@ -70,7 +70,11 @@ pub(crate) fn signing_key(
 }
 
 /// The signing keys of an account as the API shows them.
-pub(crate) async fn account_signing_keys(reader: &mut Reader, row: &AccountRow, draft: &Draft) -> Result<Vec<SigningKey>, IssueError> {
+pub(crate) async fn account_signing_keys(
+    reader: &mut Reader,
+    row: &AccountRow,
+    draft: &Draft,
+) -> Result<Vec<SigningKey>, IssueError> {
     let known = known_keys(reader, &row.key.public()).await?;
     let one = |listed: &cordon_accounts::claims::SigningKey| {
         let key = listed.key().public();
@@ -124,7 +128,10 @@ async fn push_view(reader: &mut Reader, row: &AccountRow) -> Result<PushView, Is
         return Ok(PushView::Confirmed);
     }
     let push = reader.pushes().lookup(&row.key, &row.jti).await?;
-    let refused = push.as_ref().and_then(|push| push.answer.as_deref()).is_some_and(|answer| answer.contains("\"accepted\":false"));
+    let refused = push
+        .as_ref()
+        .and_then(|push| push.answer.as_deref())
+        .is_some_and(|answer| answer.contains("\"accepted\":false"));
     Ok(match push.map(|push| push.state) {
         Some(PushState::Pending) if refused => PushView::Failed,
         Some(PushState::Pending) => PushView::Pending,
@@ -151,7 +158,12 @@ pub(crate) fn revocations(row: &AccountRow, draft: &Draft) -> Vec<Revocation> {
 }
 
 /// The imports of an account, each with whether it works now.
-pub(crate) async fn imports(reader: &mut Reader, row: &AccountRow, draft: &Draft, now: i64) -> Result<Vec<Import>, IssueError> {
+pub(crate) async fn imports(
+    reader: &mut Reader,
+    row: &AccountRow,
+    draft: &Draft,
+    now: i64,
+) -> Result<Vec<Import>, IssueError> {
     if draft.nats.imports.is_empty() {
         return Ok(Vec::new());
     }
@@ -163,11 +175,13 @@ pub(crate) async fn imports(reader: &mut Reader, row: &AccountRow, draft: &Draft
 
 /// The imports of these claims, each with whether it works in this web.
 pub(crate) fn imports_in(web: &Web, row: &AccountRow, claims: &AccountClaims, now: i64) -> Vec<Import> {
-    let mut views: Vec<Import> = claims.nats.imports.iter().map(|import| Import::of(&row.key, row.version, import)).collect();
+    let mut views: Vec<Import> =
+        claims.nats.imports.iter().map(|import| Import::of(&row.key, row.version, import)).collect();
     let Some(sharing) = web.get(&AccountName::from(row.key)) else { return views };
     for refusal in web.resolve(sharing, now).refused {
         if let Some(view) = views.get_mut(refusal.index) {
-            view.state = if refusal.reason == Reason::AccountUnknown { ImportState::Waiting } else { ImportState::Refused };
+            view.state =
+                if refusal.reason == Reason::AccountUnknown { ImportState::Waiting } else { ImportState::Refused };
             view.reason = Some(refusal.reason.code().to_owned());
             view.detail = Some(refusal.text);
         }

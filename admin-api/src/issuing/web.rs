@@ -34,7 +34,9 @@ impl Web {
                 continue;
             }
             if seen.len() > SHARING_ACCOUNTS_MAX {
-                return Err(IssueError::Conflict(format!("more than {SHARING_ACCOUNTS_MAX} accounts hang together by imports")));
+                return Err(IssueError::Conflict(format!(
+                    "more than {SHARING_ACCOUNTS_MAX} accounts hang together by imports"
+                )));
             }
             let Some(row) = reader.accounts().lookup(&key).await? else { continue };
             if row.state == AccountState::Deleted {

@@ -89,7 +89,9 @@ fn claim(field: &str, number: Option<i64>) -> Result<Limit, (String, String)> {
     match number {
         None => Ok(Limit::UNLIMITED),
         Some(number) if number >= 0 => Ok(Limit(number)),
-        Some(number) => Err((field.to_owned(), format!("`{number}` is negative; leave the field out, or send null, for no limit"))),
+        Some(number) => {
+            Err((field.to_owned(), format!("`{number}` is negative; leave the field out, or send null, for no limit")))
+        }
     }
 }
 
@@ -155,7 +157,11 @@ impl From<&AccountLimits> for Limits {
             wildcard_exports: claim.wildcards,
             disallow_bearer: claim.disallow_bearer,
             jetstream: flat.then(|| JetStream::from(&claim.jetstream)),
-            jetstream_tiers: claim.tiered_limits.iter().map(|(tier, limits)| (tier.clone(), JetStream::from(limits))).collect(),
+            jetstream_tiers: claim
+                .tiered_limits
+                .iter()
+                .map(|(tier, limits)| (tier.clone(), JetStream::from(limits)))
+                .collect(),
         }
     }
 }

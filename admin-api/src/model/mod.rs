@@ -16,14 +16,14 @@ mod token;
 mod user;
 
 pub use account::{Account, AccountPatch, Mapping, NewAccount, PushView};
+pub(crate) use account::{mappings_to_claim, mappings_to_view};
 pub use effect::{BrokenImport, Disconnect, Effect};
 pub use limits::{JetStream, Limits, UserLimits};
-pub(crate) use account::{mappings_to_claim, mappings_to_view};
 pub use operator::{NewOperator, Operator, OperatorImport, OperatorPatch, SeedText};
 pub use permissions::{Permissions, Response, Subjects};
 pub use sharing::{
-    Activation, ActivationRevocation, Export, Import, ImportState, IssuedActivation, Kind, Latency, NewActivation, NewExport,
-    NewImport, ResponseKind, export_id, import_id,
+    Activation, ActivationRevocation, Export, Import, ImportState, IssuedActivation, Kind, Latency, NewActivation,
+    NewExport, NewImport, ResponseKind, export_id, import_id,
 };
 pub use signing_key::{NewSigningKey, Scope, SigningKey, SigningKeyPatch, Template};
 pub use time::{Time, expiry};

@@ -138,13 +138,18 @@ impl Scope {
         if !role_good {
             return Err(("scope.role".to_owned(), "a scope needs a role name of at most 128 bytes".to_owned()));
         }
-        let template = self.template.to_claim().map_err(|(field, detail)| (format!("scope.template.{field}"), detail))?;
+        let template =
+            self.template.to_claim().map_err(|(field, detail)| (format!("scope.template.{field}"), detail))?;
         Ok(claims::Scope { key, role: self.role.clone(), template, description: self.description.clone() })
     }
 }
 
 impl From<&claims::Scope> for Scope {
     fn from(claim: &claims::Scope) -> Self {
-        Self { role: claim.role.clone(), description: claim.description.clone(), template: Template::from(&claim.template) }
+        Self {
+            role: claim.role.clone(),
+            description: claim.description.clone(),
+            template: Template::from(&claim.template),
+        }
     }
 }

@@ -55,11 +55,15 @@ impl<'de> Deserialize<'de> for Time {
 pub fn expiry(at: Option<Time>, in_seconds: Option<i64>, now: i64) -> Result<Option<i64>, (&'static str, String)> {
     match (at, in_seconds) {
         (None, None) => Ok(None),
-        (Some(_), Some(_)) => Err(("expires_in_seconds", "give `expires_at` or `expires_in_seconds`, not both".to_owned())),
+        (Some(_), Some(_)) => {
+            Err(("expires_in_seconds", "give `expires_at` or `expires_in_seconds`, not both".to_owned()))
+        }
         (Some(Time(at)), None) if at > now => Ok(Some(at)),
         (Some(at), None) => Err(("expires_at", format!("`{at}` is not in the future"))),
         (None, Some(seconds)) if (1..=100 * 366 * 86_400).contains(&seconds) => Ok(Some(now + seconds)),
-        (None, Some(seconds)) => Err(("expires_in_seconds", format!("`{seconds}` is not between one second and a hundred years"))),
+        (None, Some(seconds)) => {
+            Err(("expires_in_seconds", format!("`{seconds}` is not between one second and a hundred years")))
+        }
     }
 }
 

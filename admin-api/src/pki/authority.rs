@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use cordon_auth::clock::Clock;
 use rand::RngCore as _;
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SerialNumber,
+    BasicConstraints, Certificate, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SerialNumber,
 };
 use sha2::{Digest as _, Sha256};
 use time::{Duration, OffsetDateTime};
@@ -203,7 +203,10 @@ fn read_request(csr: &str) -> Result<CertificateSigningRequestParams, PkiError> 
         return Err(PkiError::request("csr", format!("the signing request is longer than {CSR_BYTES_MAX} bytes")));
     }
     CertificateSigningRequestParams::from_pem(csr).map_err(|cause| {
-        PkiError::request("csr", format!("this is not a PEM signing request with a good signature and plain extensions: {cause}"))
+        PkiError::request(
+            "csr",
+            format!("this is not a PEM signing request with a good signature and plain extensions: {cause}"),
+        )
     })
 }
 
@@ -302,7 +305,10 @@ mod tests {
             assert!(!certificate.extended_key_usage().unwrap().unwrap().value.server_auth);
             assert!(!certificate.is_ca());
             let names = &certificate.subject_alternative_name().unwrap().unwrap().value.general_names;
-            assert_eq!(*names, vec![GeneralName::RFC822Name("ann@example.org"), GeneralName::URI("spiffe://example.org/ann")]);
+            assert_eq!(
+                *names,
+                vec![GeneralName::RFC822Name("ann@example.org"), GeneralName::URI("spiffe://example.org/ann")]
+            );
         });
     }
 
@@ -327,7 +333,11 @@ mod tests {
         let (_folder, authority) = authority();
         let mut long = ann(None);
         long.valid_seconds = CERTIFICATE_SECONDS_MAX + 1;
-        for (request, field) in [(ann(Some("noise".to_owned())), "csr"), (ann(Some("x".repeat(40_000))), "csr"), (long, "expires_in_seconds")] {
+        for (request, field) in [
+            (ann(Some("noise".to_owned())), "csr"),
+            (ann(Some("x".repeat(40_000))), "csr"),
+            (long, "expires_in_seconds"),
+        ] {
             match authority.issue_client(&request) {
                 Err(PkiError::Request { field: named, .. }) => assert_eq!(named, field),
                 other => panic!("{other:?}"),

@@ -28,7 +28,9 @@ pub enum PkiError {
         cause: std::io::Error,
     },
     /// The files of the authority do not belong together, or are damaged.
-    #[error("the authority in `{path}` cannot be used: {cause}; restore its files from a backup, or move them away to make a new one")]
+    #[error(
+        "the authority in `{path}` cannot be used: {cause}; restore its files from a backup, or move them away to make a new one"
+    )]
     Unusable {
         /// The folder.
         path: PathBuf,

@@ -12,7 +12,11 @@ async fn a_wrong_field_is_named_and_nothing_is_written() {
     let rig = Rig::with_operator().await;
     let account = rig.account("orders").await;
     let foreign = cordon_accounts::key::Seed::from_raw(cordon_accounts::key::Role::User, [9; 32]).public().to_string();
-    let (users, exports, imports) = (format!("accounts/{account}/users"), format!("accounts/{account}/exports"), format!("accounts/{account}/imports"));
+    let (users, exports, imports) = (
+        format!("accounts/{account}/users"),
+        format!("accounts/{account}/exports"),
+        format!("accounts/{account}/imports"),
+    );
     let keys = format!("accounts/{account}/signing-keys");
     let long = "x".repeat(TOO_LONG);
     let table: Vec<(&str, Value, &str)> = vec![
@@ -36,7 +40,11 @@ async fn a_wrong_field_is_named_and_nothing_is_written() {
         ("accounts", json!({ "name": "x", "limits": { "conn": 5 } }), "limits.conn"),
         ("accounts", json!({ "name": "x", "expires_at": "tomorrow" }), "expires_at"),
         ("accounts", json!({ "name": "x", "expires_at": "2020-01-01T00:00:00Z" }), "expires_at"),
-        ("accounts", json!({ "name": "x", "mappings": { "a": [{ "subject": "b", "weight": 300 }] } }), "mappings.a[0].weight"),
+        (
+            "accounts",
+            json!({ "name": "x", "mappings": { "a": [{ "subject": "b", "weight": 300 }] } }),
+            "mappings.a[0].weight",
+        ),
         (&users, json!({}), "name"),
         (&users, json!({ "name": "x", "key": "UX" }), "key"),
         (&users, json!({ "name": "x", "signing_key": "nobody" }), "signing_key"),
@@ -45,12 +53,20 @@ async fn a_wrong_field_is_named_and_nothing_is_written() {
         (&users, json!({ "name": "x", "times": [{ "start": "08:00:00" }] }), "times[0].end"),
         (&users, json!({ "name": "x", "times": [{ "start": "08:00:00", "end": "08:00:00" }] }), "times"),
         (&users, json!({ "name": "x", "expires_in_seconds": 0 }), "expires_in_seconds"),
-        (&users, json!({ "name": "x", "expires_in_seconds": 5, "expires_at": "2030-01-01T00:00:00Z" }), "expires_in_seconds"),
+        (
+            &users,
+            json!({ "name": "x", "expires_in_seconds": 5, "expires_at": "2030-01-01T00:00:00Z" }),
+            "expires_in_seconds",
+        ),
         (&users, json!({ "name": "x", "bearer": "yes" }), "bearer"),
         (&keys, json!({ "key": foreign }), "key"),
         (&keys, json!({ "scope": {} }), "scope.role"),
         (&keys, json!({ "scope": { "role": "" } }), "scope.role"),
-        (&keys, json!({ "scope": { "role": "r", "template": { "limits": { "subscriptions": -1 } } } }), "scope.template.limits.subscriptions"),
+        (
+            &keys,
+            json!({ "scope": { "role": "r", "template": { "limits": { "subscriptions": -1 } } } }),
+            "scope.template.limits.subscriptions",
+        ),
         (&exports, json!({ "subject": "a" }), "kind"),
         (&exports, json!({ "kind": "queue", "subject": "a" }), "kind"),
         (&exports, json!({ "kind": "stream", "subject": "a..b" }), "subject"),
@@ -90,9 +106,18 @@ async fn claims_that_would_not_be_valid_are_refused_with_their_reason() {
     let account = rig.account("orders").await;
     for (path, body) in [
         (format!("accounts/{account}/users"), json!({ "name": "x", "source_networks": ["10.0.0.0/99"] })),
-        (format!("accounts/{account}/users"), json!({ "name": "x", "time_zone": "Mars/Olympus", "times": [{ "start": "08:00:00", "end": "09:00:00" }] })),
-        (format!("accounts/{account}/users"), json!({ "name": "x", "permissions": { "publish": { "allow": ["a..b"] } } })),
-        ("accounts".to_owned(), json!({ "name": "y", "mappings": { "a": [{ "subject": "b", "weight": 60 }, { "subject": "c", "weight": 60 }] } })),
+        (
+            format!("accounts/{account}/users"),
+            json!({ "name": "x", "time_zone": "Mars/Olympus", "times": [{ "start": "08:00:00", "end": "09:00:00" }] }),
+        ),
+        (
+            format!("accounts/{account}/users"),
+            json!({ "name": "x", "permissions": { "publish": { "allow": ["a..b"] } } }),
+        ),
+        (
+            "accounts".to_owned(),
+            json!({ "name": "y", "mappings": { "a": [{ "subject": "b", "weight": 60 }, { "subject": "c", "weight": 60 }] } }),
+        ),
     ] {
         let got = rig.post(&path, body.clone()).await;
         assert_eq!((got.status.as_u16(), got.problem().as_str()), (422, "claims-invalid"), "{body}: {}", got.text);

@@ -34,7 +34,11 @@ fn options(folder: &Path, listen: &str) -> ControlOptions {
 async fn opened(folder: &Path) -> Control {
     let control = Control::open(options(folder, "127.0.0.1:0")).await.unwrap();
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-    control.authority().unwrap().issue_server(&names, &folder.join("tls/server.pem"), &folder.join("tls/server.key")).unwrap();
+    control
+        .authority()
+        .unwrap()
+        .issue_server(&names, &folder.join("tls/server.pem"), &folder.join("tls/server.key"))
+        .unwrap();
     control
 }
 
@@ -47,7 +51,8 @@ async fn get(address: std::net::SocketAddr, ca: &Path, path: &str, token: &str) 
     let stream = TcpStream::connect(address).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     let mut tls = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n");
+    let request =
+        format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n");
     tls.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     tls.read_to_end(&mut answer).await.unwrap();
@@ -59,8 +64,18 @@ async fn a_control_plane_is_set_up_started_asked_stopped_and_found_again() {
     let folder = tempfile::tempdir().unwrap();
     let control = opened(folder.path()).await;
     let act = Act::local("test");
-    let operator = control.issuer().create_operator(&act, NewOperator { name: "main".to_owned(), ..NewOperator::default() }).await.unwrap();
-    let new = NewToken { name: "first".to_owned(), role: RoleName::Owner, accounts: vec![], expires_at: None, expires_in_seconds: None };
+    let operator = control
+        .issuer()
+        .create_operator(&act, NewOperator { name: "main".to_owned(), ..NewOperator::default() })
+        .await
+        .unwrap();
+    let new = NewToken {
+        name: "first".to_owned(),
+        role: RoleName::Owner,
+        accounts: vec![],
+        expires_at: None,
+        expires_in_seconds: None,
+    };
     let token = control.issuer().create_token(&act, &new).await.unwrap().secret.unwrap();
     let ca = folder.path().join("ca/ca.pem");
 
@@ -98,7 +113,9 @@ async fn a_connection_that_never_speaks_tls_does_not_stop_the_others_or_the_end(
     assert!(!answer.starts_with(b"HTTP"));
     let health = get(running.address, &folder.path().join("ca/ca.pem"), "/api/v1/health", "").await;
     assert!(health.contains("\"broker\":\"none\""), "{health}");
-    tokio::time::timeout(std::time::Duration::from_secs(5), running.shutdown()).await.expect("half-open handshakes must not hold the end up");
+    tokio::time::timeout(std::time::Duration::from_secs(5), running.shutdown())
+        .await
+        .expect("half-open handshakes must not hold the end up");
     drop(silent);
 }
 

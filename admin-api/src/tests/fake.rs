@@ -5,7 +5,9 @@ use cordon_accounts::key::AccountKey;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use crate::broker::{Answer, Answering, Broker, BrokerError, BrokerInfo, Connection, ConnectionFilter, KnownBroker, Replay};
+use crate::broker::{
+    Answer, Answering, Broker, BrokerError, BrokerInfo, Connection, ConnectionFilter, KnownBroker, Replay,
+};
 
 /// How brokers answer a push.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,7 +40,12 @@ impl FakeBroker {
     }
 
     fn answers(&self) -> Result<Vec<Answer>, BrokerError> {
-        let answer = |id: String, accepted, message: &str| Answer { name: id.to_lowercase(), broker: id, accepted, message: message.to_owned() };
+        let answer = |id: String, accepted, message: &str| Answer {
+            name: id.to_lowercase(),
+            broker: id,
+            accepted,
+            message: message.to_owned(),
+        };
         let ids = self.ids().into_iter();
         match &*self.mood.lock() {
             Mood::Accept => Ok(ids.map(|id| answer(id, true, "jwt updated")).collect()),
@@ -78,7 +85,10 @@ impl Broker for FakeBroker {
     }
 
     fn known(&self) -> Vec<KnownBroker> {
-        let one = |id: String| KnownBroker { info: BrokerInfo { name: id.to_lowercase(), id, ..BrokerInfo::default() }, seen_at: super::NOW };
+        let one = |id: String| KnownBroker {
+            info: BrokerInfo { name: id.to_lowercase(), id, ..BrokerInfo::default() },
+            seen_at: super::NOW,
+        };
         self.ids().into_iter().map(one).collect()
     }
 
@@ -100,14 +110,23 @@ impl Broker for FakeBroker {
         Box::pin(async move {
             let account = account.to_string();
             let pushed = self.pushed.lock();
-            Ok(pushed.iter().rev().find(|jwt| decode::<Account>(jwt).is_ok_and(|claims| claims.subject.to_string() == account)).cloned())
+            Ok(pushed
+                .iter()
+                .rev()
+                .find(|jwt| decode::<Account>(jwt).is_ok_and(|claims| claims.subject.to_string() == account))
+                .cloned())
         })
     }
 
     fn list(&self) -> Answering<'_, Vec<(BrokerInfo, Vec<String>)>> {
         Box::pin(async move {
-            let held: Vec<String> =
-                self.pushed.lock().iter().filter_map(|jwt| decode::<Account>(jwt).ok()).map(|claims| claims.subject.to_string()).collect();
+            let held: Vec<String> = self
+                .pushed
+                .lock()
+                .iter()
+                .filter_map(|jwt| decode::<Account>(jwt).ok())
+                .map(|claims| claims.subject.to_string())
+                .collect();
             Ok(self.ids().into_iter().map(|id| (BrokerInfo { id, ..BrokerInfo::default() }, held.clone())).collect())
         })
     }
@@ -118,7 +137,10 @@ impl Broker for FakeBroker {
             let all = self.connections.lock();
             let wanted = |connection: &&Connection| {
                 account.as_ref().is_none_or(|account| connection.account == *account)
-                    && filter.one.as_ref().is_none_or(|(server, cid)| connection.server == *server && connection.cid == *cid)
+                    && filter
+                        .one
+                        .as_ref()
+                        .is_none_or(|(server, cid)| connection.server == *server && connection.cid == *cid)
             };
             Ok(all.iter().filter(wanted).cloned().collect())
         })

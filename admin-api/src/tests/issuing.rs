@@ -97,7 +97,10 @@ async fn users_of_a_scoped_key_bring_nothing_of_their_own() {
     let path = format!("accounts/{account}/signing-keys/{}", key["key"].as_str().unwrap());
     let effect = rig.call("DELETE", &format!("{path}?dry_run=true"), None).await.expect(200);
     assert_eq!(effect["disconnects"][0]["reason"], "signing_key_removed", "{effect}");
-    let rescoped = rig.call("PUT", &format!("{path}?dry_run=true"), Some(json!({ "scope": { "role": "writer" } }))).await.expect(200);
+    let rescoped = rig
+        .call("PUT", &format!("{path}?dry_run=true"), Some(json!({ "scope": { "role": "writer" } })))
+        .await
+        .expect(200);
     assert_eq!(rescoped["disconnects"][0]["reason"], "credentials_changed", "{rescoped}");
     rig.call("DELETE", &path, None).await.expect(204);
     let late = rig.post(&users, json!({ "name": "cid", "signing_key": "writer" })).await;
@@ -111,7 +114,8 @@ async fn a_changed_user_gets_a_newer_jwt_and_the_older_is_revoked() {
     let users = format!("accounts/{account}/users");
     let first = rig.post(&users, json!({ "name": "ann" })).await.expect(201);
     let path = format!("{users}/{}", first["user"]["key"].as_str().unwrap());
-    let second = rig.call("PATCH", &path, Some(json!({ "permissions": { "publish": { "allow": ["a"] } } }))).await.expect(200);
+    let second =
+        rig.call("PATCH", &path, Some(json!({ "permissions": { "publish": { "allow": ["a"] } } }))).await.expect(200);
     rig.push().await;
     let claims = rig.broker.last_pushed(&account).unwrap();
     let old = decode::<User>(first["jwt"].as_str().unwrap()).unwrap();
@@ -130,9 +134,15 @@ async fn a_rotated_user_keeps_its_name_and_permissions_under_a_new_key() {
     let body = json!({ "name": "ann", "expires_in_seconds": 600, "permissions": { "subscribe": { "deny": ["x"] } } });
     let first = rig.post(&users, body).await.expect(201);
     rig.clock.advance(std::time::Duration::from_secs(100));
-    let second = rig.post(&format!("{users}/{}/creds", first["user"]["key"].as_str().unwrap()), json!({ "rotate_key": true })).await.expect(201);
+    let second = rig
+        .post(&format!("{users}/{}/creds", first["user"]["key"].as_str().unwrap()), json!({ "rotate_key": true }))
+        .await
+        .expect(201);
     assert_ne!(first["user"]["key"], second["user"]["key"]);
-    assert_eq!((&second["user"]["name"], &second["user"]["permissions"]), (&first["user"]["name"], &first["user"]["permissions"]));
+    assert_eq!(
+        (&second["user"]["name"], &second["user"]["permissions"]),
+        (&first["user"]["name"], &first["user"]["permissions"])
+    );
     assert_eq!(decode::<User>(second["jwt"].as_str().unwrap()).unwrap().expires, NOW + 700);
     rig.push().await;
     let claims = rig.broker.last_pushed(&account).unwrap();
@@ -144,10 +154,14 @@ async fn a_rotated_user_keeps_its_name_and_permissions_under_a_new_key() {
 #[tokio::test]
 async fn a_tenant_may_bring_its_keys() {
     let rig = Rig::with_operator().await;
-    let (account, user) = (Seed::from_raw(Role::Account, [4; 32]).public(), Seed::from_raw(Role::User, [5; 32]).public());
+    let (account, user) =
+        (Seed::from_raw(Role::Account, [4; 32]).public(), Seed::from_raw(Role::User, [5; 32]).public());
     let made = rig.post("accounts", json!({ "name": "own", "key": account.to_string() })).await.expect(201);
     assert_eq!(made["custody"], "signing_key");
-    let issued = rig.post(&format!("accounts/{account}/users"), json!({ "name": "ann", "key": user.to_string() })).await.expect(201);
+    let issued = rig
+        .post(&format!("accounts/{account}/users"), json!({ "name": "ann", "key": user.to_string() }))
+        .await
+        .expect(201);
     assert_eq!((&issued["creds"], &issued["user"]["key"]), (&json!(null), &json!(user.to_string())));
     let claims = decode::<User>(issued["jwt"].as_str().unwrap()).unwrap();
     assert_eq!(claims.nats.issuer_account.unwrap().to_string(), account.to_string());
@@ -174,8 +188,12 @@ async fn limits_lowered_name_the_newest_connections() {
     for cid in 1..=3 {
         rig.broker.connect(&account, "U", "", cid);
     }
-    let effect = rig.call("PUT", &format!("accounts/{account}/limits?dry_run=true"), Some(json!({ "connections": 1 }))).await.expect(200);
-    let cids: Vec<u64> = effect["disconnects"].as_array().unwrap().iter().map(|end| end["cid"].as_u64().unwrap()).collect();
+    let effect = rig
+        .call("PUT", &format!("accounts/{account}/limits?dry_run=true"), Some(json!({ "connections": 1 })))
+        .await
+        .expect(200);
+    let cids: Vec<u64> =
+        effect["disconnects"].as_array().unwrap().iter().map(|end| end["cid"].as_u64().unwrap()).collect();
     assert_eq!(cids, [2, 3], "{effect}");
     assert_eq!(rig.get(&format!("accounts/{account}/limits")).await.expect(200)["connections"], json!(null));
 }

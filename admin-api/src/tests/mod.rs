@@ -205,7 +205,10 @@ pub(crate) fn masked(value: &Value) -> Value {
         Value::Object(members) => members
             .iter()
             .map(|(name, value)| {
-                let hidden = matches!(name.as_str(), "request_id" | "jti" | "jwt" | "creds" | "secret" | "serial" | "fingerprint");
+                let hidden = matches!(
+                    name.as_str(),
+                    "request_id" | "jti" | "jwt" | "creds" | "secret" | "serial" | "fingerprint"
+                );
                 let value = if hidden && value.is_string() { json!("*") } else { masked(value) };
                 (name.clone(), value)
             })

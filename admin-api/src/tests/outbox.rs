@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::fake::Mood;
 use super::Rig;
+use super::fake::Mood;
 use crate::issuing::push::Outbox;
 
 #[tokio::test]
@@ -37,7 +37,9 @@ async fn a_refused_push_is_told_tried_again_ever_more_seldom_and_written_down_on
     assert!((8..40).contains(&tries), "{tries}");
     assert_eq!(rig.get(&format!("accounts/{account}")).await.expect(200)["push"], "failed");
     let entries = rig.entries().await;
-    let refused = entries.iter().filter(|entry| entry.leaf.kind == "account.push" && entry.leaf.account.is_some_and(|key| key.to_string() == account));
+    let refused = entries.iter().filter(|entry| {
+        entry.leaf.kind == "account.push" && entry.leaf.account.is_some_and(|key| key.to_string() == account)
+    });
     assert_eq!(refused.count(), 1, "the answer did not change, so there is one entry");
     let brokers = rig.get("brokers").await.expect(200);
     assert!(brokers["pushes"].to_string().contains("jwt validation failed"), "{brokers}");
@@ -70,7 +72,11 @@ async fn a_newer_change_takes_the_place_of_an_older_one_and_is_dated_later() {
     assert_eq!(pushed.nats.description, "three");
     assert_ne!(json!(pushed.id), first);
     assert_eq!(pushed.issued_at, super::NOW + 3, "each is dated after the one before");
-    assert_eq!(rig.broker.pushed.lock().iter().filter(|jwt| jwt.len() > 100).count(), 2, "the system account and the newest claims");
+    assert_eq!(
+        rig.broker.pushed.lock().iter().filter(|jwt| jwt.len() > 100).count(),
+        2,
+        "the system account and the newest claims"
+    );
 }
 
 #[tokio::test]

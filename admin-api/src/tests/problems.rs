@@ -8,7 +8,8 @@ use super::{Ask, Rig, masked};
 async fn problems_read_as_they_should() {
     let rig = Rig::with_operator().await;
     let account = rig.account("orders").await;
-    let missing = cordon_accounts::key::Seed::from_raw(cordon_accounts::key::Role::Account, [7; 32]).public().to_string();
+    let missing =
+        cordon_accounts::key::Seed::from_raw(cordon_accounts::key::Role::Account, [7; 32]).public().to_string();
     let cases = [
         (
             rig.get("nowhere").await,
@@ -26,7 +27,8 @@ async fn problems_read_as_they_should() {
             }),
         ),
         (
-            rig.send(Ask::new("PATCH", format!("/api/v1/accounts/{account}")).token(rig.owner()).json(&json!({}))).await,
+            rig.send(Ask::new("PATCH", format!("/api/v1/accounts/{account}")).token(rig.owner()).json(&json!({})))
+                .await,
             json!({
                 "type": "urn:cordon:problem:precondition-required", "title": "a change must say which version it changes", "status": 428,
                 "detail": "the request has no If-Match header", "field": "If-Match",
@@ -94,7 +96,12 @@ async fn a_change_of_an_older_version_is_refused() {
     let path = format!("/api/v1/accounts/{account}");
     let etag = rig.get(&format!("accounts/{account}")).await.etag();
     let change = |etag: &str, text: &str| {
-        rig.send(Ask::new("PATCH", path.clone()).token(rig.owner()).header("if-match", etag).json(&json!({ "description": text })))
+        rig.send(
+            Ask::new("PATCH", path.clone())
+                .token(rig.owner())
+                .header("if-match", etag)
+                .json(&json!({ "description": text })),
+        )
     };
     let first = change(&etag, "one").await;
     assert_eq!(first.status.as_u16(), 200);
@@ -160,7 +167,12 @@ async fn the_document_describes_every_route_and_is_valid_3_1() {
     let document = got.expect(200);
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
     let paths = document["paths"].as_object().unwrap();
-    for path in ["/api/v1/operators", "/api/v1/accounts/{account}/users/{user}/creds", "/api/v1/ledger/proof", "/api/v1/explain"] {
+    for path in [
+        "/api/v1/operators",
+        "/api/v1/accounts/{account}/users/{user}/creds",
+        "/api/v1/ledger/proof",
+        "/api/v1/explain",
+    ] {
         assert!(paths.contains_key(path), "{path}");
     }
     let text = document.to_string();
@@ -181,7 +193,10 @@ async fn the_document_describes_every_route_and_is_valid_3_1() {
 #[tokio::test]
 async fn an_account_reads_as_it_should() {
     let rig = Rig::with_operator().await;
-    let account = rig.post("accounts", json!({ "name": "orders", "tags": ["team:a"], "description": "Orders" })).await.expect(201);
+    let account = rig
+        .post("accounts", json!({ "name": "orders", "tags": ["team:a"], "description": "Orders" }))
+        .await
+        .expect(201);
     assert_eq!(
         masked(&account),
         json!({

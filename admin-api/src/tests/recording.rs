@@ -37,7 +37,10 @@ async fn events_are_recorded_once_in_their_order_with_their_numbers() {
     recorder.take(vec![event(1), event(2), event(2), event(3), event(1)]).await;
     assert_eq!(recorded(&rig).await, (vec![1, 2, 3], 0));
     let last = rig.entries().await.pop().unwrap().leaf;
-    assert_eq!((last.kind.as_str(), last.reason.as_deref(), last.object.as_deref()), ("broker.security", Some("publish_denied"), Some("orders.secret")));
+    assert_eq!(
+        (last.kind.as_str(), last.reason.as_deref(), last.object.as_deref()),
+        ("broker.security", Some("publish_denied"), Some("orders.secret"))
+    );
 }
 
 #[tokio::test]

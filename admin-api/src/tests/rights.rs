@@ -16,7 +16,12 @@ fn operations(account: &str, operator: &str, user: &str) -> Vec<(String, String)
     let document: Value = serde_json::from_str(&openapi::document_text()).unwrap();
     let mut all = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
-        for method in item.as_object().unwrap().keys().filter(|name| ["get", "put", "post", "delete", "patch"].contains(&name.as_str())) {
+        for method in item
+            .as_object()
+            .unwrap()
+            .keys()
+            .filter(|name| ["get", "put", "post", "delete", "patch"].contains(&name.as_str()))
+        {
             let own = if path.contains("/operators/{operator}/signing-keys/{key}") { operator } else { account };
             let path = path
                 .replace("{account}", account)
@@ -78,7 +83,12 @@ async fn every_change_without_the_right_is_refused_and_written_down() {
                 assert_ne!(got.status.as_u16(), 403, "{role:?} {method} {path}: {}", got.text);
                 continue;
             }
-            assert_eq!((got.status.as_u16(), got.problem().as_str()), (403, "forbidden"), "{role:?} {method} {path}: {}", got.text);
+            assert_eq!(
+                (got.status.as_u16(), got.problem().as_str()),
+                (403, "forbidden"),
+                "{role:?} {method} {path}: {}",
+                got.text
+            );
             let entries = rig.entries().await;
             let entry = &entries.last().unwrap().leaf;
             assert_eq!(entries.len(), before + 1, "{role:?} {method} {path}");
@@ -108,7 +118,8 @@ async fn every_operation_but_health_needs_a_token_and_says_no_more() {
         assert!(got.headers.contains_key("www-authenticate"));
         rig.clock.advance(Duration::from_secs(10));
     }
-    let refused = rig.entries().await.into_iter().filter(|entry| entry.leaf.reason.as_deref() == Some("token_missing")).count();
+    let refused =
+        rig.entries().await.into_iter().filter(|entry| entry.leaf.reason.as_deref() == Some("token_missing")).count();
     assert!(refused > 40, "{refused}");
 }
 
@@ -153,6 +164,7 @@ async fn the_last_owner_cannot_lock_everybody_out() {
 #[tokio::test]
 async fn two_authorization_headers_are_none() {
     let rig = Rig::new().await;
-    let ask = Ask::new("GET", "/api/v1/whoami").token(rig.owner()).header("authorization", format!("Bearer {}", rig.owner()));
+    let ask =
+        Ask::new("GET", "/api/v1/whoami").token(rig.owner()).header("authorization", format!("Bearer {}", rig.owner()));
     assert_eq!(rig.send(ask).await.status.as_u16(), 401);
 }

@@ -50,7 +50,9 @@ async fn a_secret_is_in_the_first_answer_and_nowhere_else() {
         ("certificates", json!({ "common_name": "ann" })),
     ] {
         let send = || {
-            let ask = Ask::new("POST", format!("/api/v1/{path}")).token(rig.owner()).header("idempotency-key", path.replace('/', "."));
+            let ask = Ask::new("POST", format!("/api/v1/{path}"))
+                .token(rig.owner())
+                .header("idempotency-key", path.replace('/', "."));
             rig.send(ask.json(&body))
         };
         let first = send().await.expect(201);
@@ -64,13 +66,24 @@ async fn a_secret_is_in_the_first_answer_and_nowhere_else() {
     let user = rig.get(&users).await.expect(200)["items"][0]["key"].as_str().unwrap().to_owned();
     let rotated = rig.post(&format!("{users}/{user}/creds"), json!({ "rotate_key": true })).await.expect(201);
     planted.extend(secrets(&rotated));
-    let extended = rig.post(&format!("{users}/{}/creds", rotated["user"]["key"].as_str().unwrap()), json!({})).await.expect(201);
+    let extended =
+        rig.post(&format!("{users}/{}/creds", rotated["user"]["key"].as_str().unwrap()), json!({})).await.expect(201);
     assert_eq!(extended["creds"], Value::Null);
     assert_eq!(planted.len(), 4);
 
     let mut everything = String::new();
     let account_path = format!("accounts/{account}");
-    for path in [users.as_str(), "tokens", "certificates", "ledger/export", "ledger/entries", "operators", "accounts", "brokers", &account_path] {
+    for path in [
+        users.as_str(),
+        "tokens",
+        "certificates",
+        "ledger/export",
+        "ledger/entries",
+        "operators",
+        "accounts",
+        "brokers",
+        &account_path,
+    ] {
         everything.push_str(&rig.get(path).await.text);
     }
     for secret in &planted {
@@ -88,8 +101,10 @@ async fn a_secret_is_in_the_first_answer_and_nowhere_else() {
 fn nothing_secret_is_logged() {
     let log = Log::default();
     let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
-    let seed = cordon_accounts::key::Seed::from_raw(cordon_accounts::key::Role::Operator, [5; 32]).to_text().to_string();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
+    let seed =
+        cordon_accounts::key::Seed::from_raw(cordon_accounts::key::Role::Operator, [5; 32]).to_text().to_string();
     // For all threads: the database works on its own.
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let secrets = {

@@ -24,7 +24,10 @@ async fn an_account_is_created_written_down_pushed_and_its_user_gets_creds() {
     let account = rig.get(&format!("accounts/{key}")).await.expect(200);
     assert_eq!(account["push"], "confirmed");
 
-    let issued = rig.post(&format!("accounts/{key}/users"), json!({ "name": "ann", "expires_in_seconds": 3600 })).await.expect(201);
+    let issued = rig
+        .post(&format!("accounts/{key}/users"), json!({ "name": "ann", "expires_in_seconds": 3600 }))
+        .await
+        .expect(201);
     let creds = Creds::parse(issued["creds"].as_str().unwrap()).unwrap();
     let claims = decode::<User>(&creds.jwt).unwrap();
     assert_eq!(creds.seed.public().to_string(), issued["user"]["key"]);
@@ -41,7 +44,10 @@ async fn an_account_is_created_written_down_pushed_and_its_user_gets_creds() {
 async fn a_service_is_exported_imported_and_withdrawn_with_its_effect_shown_first() {
     let rig = Rig::with_operator().await;
     let (exporter, importer) = (rig.account("exporter").await, rig.account("importer").await);
-    let export = rig.post(&format!("accounts/{exporter}/exports"), json!({ "kind": "service", "subject": "help.>" })).await.expect(201);
+    let export = rig
+        .post(&format!("accounts/{exporter}/exports"), json!({ "kind": "service", "subject": "help.>" }))
+        .await
+        .expect(201);
     let import = json!({ "kind": "service", "account": exporter, "subject": "help.>", "local_subject": "support.>" });
     let import = rig.post(&format!("accounts/{importer}/imports"), import).await.expect(201);
     assert_eq!(import["state"], "working", "{import}");
@@ -61,7 +67,8 @@ async fn a_service_is_exported_imported_and_withdrawn_with_its_effect_shown_firs
 #[tokio::test]
 async fn a_private_export_needs_an_activation_and_taking_it_back_ends_the_import() {
     let rig = Rig::with_operator().await;
-    let (exporter, importer, other) = (rig.account("exporter").await, rig.account("importer").await, rig.account("other").await);
+    let (exporter, importer, other) =
+        (rig.account("exporter").await, rig.account("importer").await, rig.account("other").await);
     let export = json!({ "kind": "stream", "subject": "feed.>", "token_required": true });
     let export = rig.post(&format!("accounts/{exporter}/exports"), export).await.expect(201);
     let import = |token: &str| json!({ "kind": "stream", "account": exporter, "subject": "feed.>", "token": token });
@@ -88,7 +95,9 @@ async fn an_import_cycle_is_refused() {
     let rig = Rig::with_operator().await;
     let (a, b) = (rig.account("a").await, rig.account("b").await);
     for account in [&a, &b] {
-        rig.post(&format!("accounts/{account}/exports"), json!({ "kind": "service", "subject": "q" })).await.expect(201);
+        rig.post(&format!("accounts/{account}/exports"), json!({ "kind": "service", "subject": "q" }))
+            .await
+            .expect(201);
     }
     let import = |from: &str| json!({ "kind": "service", "account": from, "subject": "q" });
     rig.post(&format!("accounts/{a}/imports"), import(&b)).await.expect(201);
@@ -172,7 +181,10 @@ async fn a_question_is_answered_with_the_rule_that_decides() {
     let rig = Rig::with_operator().await;
     let account = rig.account("orders").await;
     let permissions = json!({ "publish": { "allow": ["orders.>"], "deny": ["orders.secret"] } });
-    let issued = rig.post(&format!("accounts/{account}/users"), json!({ "name": "ann", "permissions": permissions })).await.expect(201);
+    let issued = rig
+        .post(&format!("accounts/{account}/users"), json!({ "name": "ann", "permissions": permissions }))
+        .await
+        .expect(201);
     let user = issued["user"]["key"].clone();
     for (action, subject, allowed) in [
         ("publish", "orders.new", true),

@@ -30,7 +30,11 @@ pub(crate) async fn list(
 /// Let one account import a private export. The token is for that account.
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/activations", tag = "sharing", params(("account" = String, Path, description = "Account key"), Change),
     request_body = NewActivation, responses((status = 201, body = IssuedActivation), Problems), security(("token" = [])))]
-pub(crate) async fn create(caller: Caller, Id((account,)): Id<(AccountKey,)>, body: Raw) -> Result<Reply<IssuedActivation>, Otherwise> {
+pub(crate) async fn create(
+    caller: Caller,
+    Id((account,)): Id<(AccountKey,)>,
+    body: Raw,
+) -> Result<Reply<IssuedActivation>, Otherwise> {
     caller.require(Right::ChangeAccount(&account))?;
     let act = caller.act(&body, 201)?;
     Ok(Reply::created(caller.app.issuer().create_activation(&act, &account, &body.json()?).await?))
@@ -40,7 +44,10 @@ pub(crate) async fn create(caller: Caller, Id((account,)): Id<(AccountKey,)>, bo
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/activations/{activation}", tag = "sharing",
     params(("account" = String, Path, description = "Account key"), ("activation" = String, Path, description = "Activation id")),
     responses((status = 200, body = Activation), Problems), security(("token" = [])))]
-pub(crate) async fn get(caller: Caller, Id((account, activation)): Id<(AccountKey, String)>) -> Result<Reply<Activation>, Otherwise> {
+pub(crate) async fn get(
+    caller: Caller,
+    Id((account, activation)): Id<(AccountKey, String)>,
+) -> Result<Reply<Activation>, Otherwise> {
     caller.require(Right::ReadAccount(&account))?;
     let found = caller.app.issuer().activations(&account).await?.into_iter().find(|listed| listed.id == activation);
     Ok(Reply::plain(found.ok_or_else(|| IssueError::not_found("activation", activation))?))
@@ -50,7 +57,10 @@ pub(crate) async fn get(caller: Caller, Id((account, activation)): Id<(AccountKe
 #[utoipa::path(delete, path = "/api/v1/accounts/{account}/activations/{activation}", tag = "sharing",
     params(("account" = String, Path, description = "Account key"), ("activation" = String, Path, description = "Activation id"), Change),
     responses((status = 204), Problems), security(("token" = [])))]
-pub(crate) async fn delete(caller: Caller, Id((account, activation)): Id<(AccountKey, String)>) -> Result<Done, Otherwise> {
+pub(crate) async fn delete(
+    caller: Caller,
+    Id((account, activation)): Id<(AccountKey, String)>,
+) -> Result<Done, Otherwise> {
     caller.require(Right::ChangeAccount(&account))?;
     caller.app.issuer().delete_activation(&caller.changing()?, &account, &activation).await?;
     Ok(Done)

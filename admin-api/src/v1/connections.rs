@@ -13,8 +13,8 @@ use crate::http::paging::{List, Page, size};
 use crate::http::reply::{Done, Otherwise, Reply};
 use crate::issuing::IssueError;
 use crate::ledger::Reference;
-use crate::model::Effect;
 use crate::model::Disconnect;
+use crate::model::Effect;
 use crate::problem::{Code, Problem, Problems};
 use crate::roles::Right;
 use crate::v1::Change;
@@ -96,12 +96,19 @@ pub struct KickAsked {
 }
 
 fn broker(caller: &Caller) -> Result<Arc<dyn Broker>, Problem> {
-    caller.app.issuer().broker().ok_or_else(|| Problem::new(Code::BrokerUnavailable, "this control plane was started without a broker"))
+    caller
+        .app
+        .issuer()
+        .broker()
+        .ok_or_else(|| Problem::new(Code::BrokerUnavailable, "this control plane was started without a broker"))
 }
 
 /// Connections of all accounts, by broker and number.
 #[utoipa::path(get, path = "/api/v1/connections", tag = "connections", params(ConnectionsAsked), responses((status = 200, body = List<Connection>), Problems), security(("token" = [])))]
-pub(crate) async fn list(caller: Caller, Asked(asked): Asked<ConnectionsAsked>) -> Result<Reply<List<Connection>>, Otherwise> {
+pub(crate) async fn list(
+    caller: Caller,
+    Asked(asked): Asked<ConnectionsAsked>,
+) -> Result<Reply<List<Connection>>, Otherwise> {
     caller.require(Right::ReadInstallation)?;
     let account = match &asked.account {
         Some(text) => Some(AccountKey::parse(text).map_err(|error| Problem::invalid("?account", error.to_string()))?),
@@ -188,7 +195,11 @@ fn view(connection: broker::Connection, user_name: String) -> Connection {
 /// End a connection. Its client may connect again; revoke its user to keep it out.
 #[utoipa::path(delete, path = "/api/v1/connections/{cid}", tag = "connections", params(("cid" = u64, Path, description = "Connection number"), KickAsked, Change),
     responses((status = 204), Problems), security(("token" = [])))]
-pub(crate) async fn kick(caller: Caller, Id((cid,)): Id<(u64,)>, Asked(asked): Asked<KickAsked>) -> Result<Done, Otherwise> {
+pub(crate) async fn kick(
+    caller: Caller,
+    Id((cid,)): Id<(u64,)>,
+    Asked(asked): Asked<KickAsked>,
+) -> Result<Done, Otherwise> {
     if caller.token.role.narrowed_to().is_none() {
         caller.require(Right::ChangeAccounts)?;
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use cordon_accounts::claims::{AccountClaims, User as UserStatement, UserClaims, decode};
 use cordon_accounts::explain::{
-    Circumstances, Explanation, Verdict, effective_template, explain_connect, explain_import, explain_publish, explain_subscribe,
+    Circumstances, Explanation, Verdict, effective_template, explain_connect, explain_import, explain_publish,
+    explain_subscribe,
 };
 use cordon_accounts::key::{AccountKey, UserKey};
 use cordon_accounts::name::AccountName;
@@ -159,9 +160,11 @@ async fn about_subject(
     account: &AccountClaims,
     strict: bool,
 ) -> Result<Explanation, Otherwise> {
-    let subject = question.subject.as_deref().ok_or_else(|| Problem::invalid("subject", "this question is about a subject"))?;
-    let template = effective_template(user, account, strict)
-        .map_err(|(reason, why)| Problem::invalid("user", format!("the user could not even connect: {why} (reason `{}`)", reason.code())))?;
+    let subject =
+        question.subject.as_deref().ok_or_else(|| Problem::invalid("subject", "this question is about a subject"))?;
+    let template = effective_template(user, account, strict).map_err(|(reason, why)| {
+        Problem::invalid("user", format!("the user could not even connect: {why} (reason `{}`)", reason.code()))
+    })?;
     let own = &template.permissions;
     let claim = if own.is_empty() { &account.nats.default_permissions } else { own };
     let permissions = Permissions::compile(claim).map_err(|error| Problem::invalid("user", error.to_string()))?;
@@ -181,7 +184,8 @@ async fn about_import(
     strict: bool,
     now: i64,
 ) -> Result<Explanation, Otherwise> {
-    let wanted = question.import.as_deref().ok_or_else(|| Problem::invalid("import", "this question is about an import"))?;
+    let wanted =
+        question.import.as_deref().ok_or_else(|| Problem::invalid("import", "this question is about an import"))?;
     let index = account.nats.imports.iter().position(|import| import_id(import) == wanted);
     let index = index.ok_or_else(|| IssueError::not_found("import", wanted))?;
     let web = Web::around(reader, account, strict).await?;

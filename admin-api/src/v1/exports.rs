@@ -30,7 +30,11 @@ pub(crate) async fn list(
 /// Offer a stream or a service.
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/exports", tag = "sharing", params(("account" = String, Path, description = "Account key"), Change),
     request_body = NewExport, responses((status = 201, body = Export), Problems), security(("token" = [])))]
-pub(crate) async fn create(caller: Caller, Id((account,)): Id<(AccountKey,)>, body: Raw) -> Result<Reply<Export>, Otherwise> {
+pub(crate) async fn create(
+    caller: Caller,
+    Id((account,)): Id<(AccountKey,)>,
+    body: Raw,
+) -> Result<Reply<Export>, Otherwise> {
     caller.require(Right::ChangeAccount(&account))?;
     let act = caller.act(&body, 201)?;
     Ok(Reply::created(caller.app.issuer().create_export(&act, &account, &body.json()?).await?))
@@ -40,7 +44,10 @@ pub(crate) async fn create(caller: Caller, Id((account,)): Id<(AccountKey,)>, bo
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/exports/{export}", tag = "sharing",
     params(("account" = String, Path, description = "Account key"), ("export" = String, Path, description = "Export id")),
     responses((status = 200, body = Export), Problems), security(("token" = [])))]
-pub(crate) async fn get(caller: Caller, Id((account, export)): Id<(AccountKey, String)>) -> Result<Reply<Export>, Otherwise> {
+pub(crate) async fn get(
+    caller: Caller,
+    Id((account, export)): Id<(AccountKey, String)>,
+) -> Result<Reply<Export>, Otherwise> {
     caller.require(Right::ReadAccount(&account))?;
     let found = caller.app.issuer().exports(&account).await?.into_iter().find(|listed| listed.id == export);
     Ok(Reply::object(found.ok_or_else(|| IssueError::not_found("export", export))?))
@@ -50,7 +57,11 @@ pub(crate) async fn get(caller: Caller, Id((account, export)): Id<(AccountKey, S
 #[utoipa::path(put, path = "/api/v1/accounts/{account}/exports/{export}", tag = "sharing",
     params(("account" = String, Path, description = "Account key"), ("export" = String, Path, description = "Export id"), Change),
     request_body = NewExport, responses((status = 200, body = Export), Problems), security(("token" = [])))]
-pub(crate) async fn put(caller: Caller, Id((account, export)): Id<(AccountKey, String)>, body: Raw) -> Result<Reply<Export>, Otherwise> {
+pub(crate) async fn put(
+    caller: Caller,
+    Id((account, export)): Id<(AccountKey, String)>,
+    body: Raw,
+) -> Result<Reply<Export>, Otherwise> {
     caller.require(Right::ChangeAccount(&account))?;
     let act = caller.changing_version()?;
     Ok(Reply::object(caller.app.issuer().change_export(&act, &account, &export, &body.json()?).await?))

@@ -30,7 +30,11 @@ pub(crate) async fn list(
 /// Take up a stream or a service of another account. It must work now, or wait for an exporter that is not known here.
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/imports", tag = "sharing", params(("account" = String, Path, description = "Account key"), Change),
     request_body = NewImport, responses((status = 201, body = Import), Problems), security(("token" = [])))]
-pub(crate) async fn create(caller: Caller, Id((account,)): Id<(AccountKey,)>, body: Raw) -> Result<Reply<Import>, Otherwise> {
+pub(crate) async fn create(
+    caller: Caller,
+    Id((account,)): Id<(AccountKey,)>,
+    body: Raw,
+) -> Result<Reply<Import>, Otherwise> {
     caller.require(Right::ChangeAccount(&account))?;
     let act = caller.act(&body, 201)?;
     Ok(Reply::created(caller.app.issuer().create_import(&act, &account, &body.json()?).await?))
@@ -40,7 +44,10 @@ pub(crate) async fn create(caller: Caller, Id((account,)): Id<(AccountKey,)>, bo
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/imports/{import}", tag = "sharing",
     params(("account" = String, Path, description = "Account key"), ("import" = String, Path, description = "Import id")),
     responses((status = 200, body = Import), Problems), security(("token" = [])))]
-pub(crate) async fn get(caller: Caller, Id((account, import)): Id<(AccountKey, String)>) -> Result<Reply<Import>, Otherwise> {
+pub(crate) async fn get(
+    caller: Caller,
+    Id((account, import)): Id<(AccountKey, String)>,
+) -> Result<Reply<Import>, Otherwise> {
     caller.require(Right::ReadAccount(&account))?;
     let found = caller.app.issuer().imports(&account).await?.into_iter().find(|listed| listed.id == import);
     Ok(Reply::object(found.ok_or_else(|| IssueError::not_found("import", import))?))

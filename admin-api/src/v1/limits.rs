@@ -22,7 +22,11 @@ pub(crate) async fn get(caller: Caller, Id((account,)): Id<(AccountKey,)>) -> Re
 /// Set what an account may use, all of it: what is absent is unlimited.
 #[utoipa::path(put, path = "/api/v1/accounts/{account}/limits", tag = "accounts", params(("account" = String, Path, description = "Account key"), Change),
     request_body = Limits, responses((status = 200, body = Limits), Problems), security(("token" = [])))]
-pub(crate) async fn put(caller: Caller, Id((account,)): Id<(AccountKey,)>, body: Raw) -> Result<Reply<Limits>, Otherwise> {
+pub(crate) async fn put(
+    caller: Caller,
+    Id((account,)): Id<(AccountKey,)>,
+    body: Raw,
+) -> Result<Reply<Limits>, Otherwise> {
     caller.require(Right::ChangeAccounts)?;
     let act = caller.changing_version()?;
     let account = caller.app.issuer().set_limits(&act, &account, &body.json()?).await?;

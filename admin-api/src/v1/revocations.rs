@@ -6,7 +6,7 @@ use crate::http::caller::Caller;
 use crate::http::extract::{Asked, Id, Raw};
 use crate::http::paging::{List, Page};
 use crate::http::reply::{Done, Otherwise, Reply};
-use crate::model::{Revocation, NewRevocation};
+use crate::model::{NewRevocation, Revocation};
 use crate::problem::Problems;
 use crate::roles::Right;
 use crate::v1::Change;
@@ -29,7 +29,11 @@ pub(crate) async fn list(
 /// Revoke a user, or all users with `*`: JWTs issued at or before a time are good no more.
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/revocations", tag = "sharing", params(("account" = String, Path, description = "Account key"), Change),
     request_body = NewRevocation, responses((status = 201, body = Revocation), Problems), security(("token" = [])))]
-pub(crate) async fn create(caller: Caller, Id((account,)): Id<(AccountKey,)>, body: Raw) -> Result<Reply<Revocation>, Otherwise> {
+pub(crate) async fn create(
+    caller: Caller,
+    Id((account,)): Id<(AccountKey,)>,
+    body: Raw,
+) -> Result<Reply<Revocation>, Otherwise> {
     caller.require(Right::ChangeAccount(&account))?;
     let act = caller.act(&body, 201)?;
     Ok(Reply::created(caller.app.issuer().create_revocation(&act, &account, &body.json()?).await?))

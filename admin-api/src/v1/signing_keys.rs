@@ -30,7 +30,11 @@ pub(crate) async fn list(
 /// Add a signing key to an account, plain or scoped.
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/signing-keys", tag = "signing keys", params(("account" = String, Path, description = "Account key"), Change),
     request_body = NewSigningKey, responses((status = 201, body = SigningKey), Problems), security(("token" = [])))]
-pub(crate) async fn create(caller: Caller, Id((account,)): Id<(AccountKey,)>, body: Raw) -> Result<Reply<SigningKey>, Otherwise> {
+pub(crate) async fn create(
+    caller: Caller,
+    Id((account,)): Id<(AccountKey,)>,
+    body: Raw,
+) -> Result<Reply<SigningKey>, Otherwise> {
     caller.require(Right::ChangeAccount(&account))?;
     let act = caller.act(&body, 201)?;
     Ok(Reply::created(caller.app.issuer().add_signing_key(&act, &account, body.json_or_default()?).await?))
@@ -40,7 +44,10 @@ pub(crate) async fn create(caller: Caller, Id((account,)): Id<(AccountKey,)>, bo
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/signing-keys/{key}", tag = "signing keys",
     params(("account" = String, Path, description = "Account key"), ("key" = String, Path, description = "Signing key")),
     responses((status = 200, body = SigningKey), Problems), security(("token" = [])))]
-pub(crate) async fn get(caller: Caller, Id((account, key)): Id<(AccountKey, AccountKey)>) -> Result<Reply<SigningKey>, Otherwise> {
+pub(crate) async fn get(
+    caller: Caller,
+    Id((account, key)): Id<(AccountKey, AccountKey)>,
+) -> Result<Reply<SigningKey>, Otherwise> {
     caller.require(Right::ReadAccount(&account))?;
     let wanted = key.to_string();
     let found = caller.app.issuer().signing_keys(&account).await?.into_iter().find(|listed| listed.key == wanted);
@@ -66,7 +73,10 @@ pub(crate) async fn put(
 #[utoipa::path(delete, path = "/api/v1/accounts/{account}/signing-keys/{key}", tag = "signing keys",
     params(("account" = String, Path, description = "Account key"), ("key" = String, Path, description = "Signing key"), Change),
     responses((status = 204), Problems), security(("token" = [])))]
-pub(crate) async fn delete(caller: Caller, Id((account, key)): Id<(AccountKey, AccountKey)>) -> Result<Done, Otherwise> {
+pub(crate) async fn delete(
+    caller: Caller,
+    Id((account, key)): Id<(AccountKey, AccountKey)>,
+) -> Result<Done, Otherwise> {
     caller.require(Right::ChangeAccount(&account))?;
     caller.app.issuer().remove_signing_key(&caller.changing()?, &account, &key).await?;
     Ok(Done)

@@ -32,11 +32,15 @@ pub struct AccountsAsked {
 
 /// Accounts that are not deleted, by key. An account admin sees its own.
 #[utoipa::path(get, path = "/api/v1/accounts", tag = "accounts", params(AccountsAsked), responses((status = 200, body = List<Account>), Problems), security(("token" = [])))]
-pub(crate) async fn list(caller: Caller, Asked(asked): Asked<AccountsAsked>) -> Result<Reply<List<Account>>, Otherwise> {
+pub(crate) async fn list(
+    caller: Caller,
+    Asked(asked): Asked<AccountsAsked>,
+) -> Result<Reply<List<Account>>, Otherwise> {
     caller.require(Right::ReadAccounts)?;
     let size = size(asked.limit)?;
     let wanted = |account: &Account| {
-        asked.name.as_ref().is_none_or(|name| account.name == *name) && asked.state.as_ref().is_none_or(|state| account.state == *state)
+        asked.name.as_ref().is_none_or(|name| account.name == *name)
+            && asked.state.as_ref().is_none_or(|state| account.state == *state)
     };
     if let Some(own) = caller.token.role.narrowed_to() {
         let mut items = Vec::new();

@@ -108,7 +108,10 @@ pub struct EventView {
 
 /// Entries, newest first. An account admin sees those of its accounts.
 #[utoipa::path(get, path = "/api/v1/ledger/entries", tag = "ledger", params(EntriesAsked), responses((status = 200, body = List<LedgerEntry>), Problems), security(("token" = [])))]
-pub(crate) async fn list(caller: Caller, Asked(asked): Asked<EntriesAsked>) -> Result<Reply<List<LedgerEntry>>, Otherwise> {
+pub(crate) async fn list(
+    caller: Caller,
+    Asked(asked): Asked<EntriesAsked>,
+) -> Result<Reply<List<LedgerEntry>>, Otherwise> {
     caller.require(Right::ReadAccounts)?;
     let size = size(asked.limit)?;
     let mut search = search(&asked, size)?;
@@ -117,7 +120,12 @@ pub(crate) async fn list(caller: Caller, Asked(asked): Asked<EntriesAsked>) -> R
     }
     // Only the first page of a search is noted: the rest is the same reading.
     if asked.after.is_none() {
-        note_reading(&caller, "ledger.search", json!({ "actor": asked.actor, "account": asked.account, "kind": asked.kind })).await?;
+        note_reading(
+            &caller,
+            "ledger.search",
+            json!({ "actor": asked.actor, "account": asked.account, "kind": asked.kind }),
+        )
+        .await?;
     }
     let mut reader = caller.app.issuer().store().read().await?;
     let found = reader.ledger().search(&search).await?;
@@ -131,7 +139,9 @@ pub(crate) async fn list(caller: Caller, Asked(asked): Asked<EntriesAsked>) -> R
 fn search(asked: &EntriesAsked, size: u32) -> Result<Search, Problem> {
     let time = |name: &str, text: &Option<String>| match text {
         None => Ok(None),
-        Some(text) => text.parse::<Time>().map(|time| Some(time.0)).map_err(|detail| Problem::invalid(format!("?{name}"), detail)),
+        Some(text) => {
+            text.parse::<Time>().map(|time| Some(time.0)).map_err(|detail| Problem::invalid(format!("?{name}"), detail))
+        }
     };
     let account = match &asked.account {
         Some(text) => Some(AccountKey::parse(text).map_err(|error| Problem::invalid("?account", error.to_string()))?),

@@ -25,7 +25,8 @@ pub(crate) async fn export(caller: Caller) -> Result<Response, Otherwise> {
     let mut response = body.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/jsonl"));
-    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"cordon-ledger.jsonl\""));
+    headers
+        .insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"cordon-ledger.jsonl\""));
     Ok(response)
 }
 

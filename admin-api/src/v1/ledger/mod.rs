@@ -11,7 +11,11 @@ use crate::http::caller::Caller;
 use crate::store::StoreError;
 
 /// Writes down that somebody reads the ledger, before anything of it is shown.
-pub(crate) async fn note_reading(caller: &Caller, kind: &str, detail: Value) -> Result<(), crate::http::reply::Otherwise> {
+pub(crate) async fn note_reading(
+    caller: &Caller,
+    kind: &str,
+    detail: Value,
+) -> Result<(), crate::http::reply::Otherwise> {
     let act = caller.changing()?;
     let entry = act.entry(kind, caller.app.issuer().now()).with_detail(json!({ "asked": detail }));
     let written = async { caller.app.issuer().store().begin("ledger.read").await?.save(vec![entry]).await };

@@ -16,12 +16,18 @@ use crate::v1::Change;
 /// their configuration: give them the new JWT.
 #[utoipa::path(patch, path = "/api/v1/operators/{operator}", tag = "operators", params(("operator" = String, Path, description = "Operator key"), Change),
     request_body = OperatorPatch, responses((status = 200, body = Operator), Problems), security(("token" = [])))]
-pub(crate) async fn change(caller: Caller, Id((operator,)): Id<(OperatorKey,)>, body: Raw) -> Result<Reply<Operator>, Otherwise> {
+pub(crate) async fn change(
+    caller: Caller,
+    Id((operator,)): Id<(OperatorKey,)>,
+    body: Raw,
+) -> Result<Reply<Operator>, Otherwise> {
     caller.require(Right::DescribeOperators)?;
     let act = caller.changing_version()?;
     let patch: OperatorPatch = body.json()?;
     if patch.system_account.is_some() || patch.strict_signing_key_usage.is_some() || patch.jwt.is_some() {
-        caller.require(Right::ChangeOperators).map_err(|problem| Problem { field: Some("system_account".to_owned()), ..problem })?;
+        caller
+            .require(Right::ChangeOperators)
+            .map_err(|problem| Problem { field: Some("system_account".to_owned()), ..problem })?;
     }
     Ok(Reply::object(caller.app.issuer().change_operator(&act, &operator, patch).await?))
 }

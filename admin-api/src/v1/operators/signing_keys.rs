@@ -43,7 +43,11 @@ pub(crate) async fn list(
 #[utoipa::path(post, path = "/api/v1/operators/{operator}/signing-keys", tag = "operators",
     params(("operator" = String, Path, description = "Operator key"), Change), request_body = NewOperatorKey,
     responses((status = 201, body = SigningKey), Problems), security(("token" = [])))]
-pub(crate) async fn create(caller: Caller, Id((operator,)): Id<(OperatorKey,)>, body: Raw) -> Result<Reply<SigningKey>, Otherwise> {
+pub(crate) async fn create(
+    caller: Caller,
+    Id((operator,)): Id<(OperatorKey,)>,
+    body: Raw,
+) -> Result<Reply<SigningKey>, Otherwise> {
     caller.require(Right::ChangeOperators)?;
     let act = caller.act(&body, 201)?;
     let new: NewOperatorKey = body.json_or_default()?;
@@ -54,7 +58,10 @@ pub(crate) async fn create(caller: Caller, Id((operator,)): Id<(OperatorKey,)>, 
 #[utoipa::path(delete, path = "/api/v1/operators/{operator}/signing-keys/{key}", tag = "operators",
     params(("operator" = String, Path, description = "Operator key"), ("key" = String, Path, description = "Signing key"), Change),
     responses((status = 204), Problems), security(("token" = [])))]
-pub(crate) async fn delete(caller: Caller, Id((operator, key)): Id<(OperatorKey, OperatorKey)>) -> Result<Done, Otherwise> {
+pub(crate) async fn delete(
+    caller: Caller,
+    Id((operator, key)): Id<(OperatorKey, OperatorKey)>,
+) -> Result<Done, Otherwise> {
     caller.require(Right::ChangeOperators)?;
     caller.app.issuer().remove_operator_key(&caller.changing()?, &operator, &key).await?;
     Ok(Done)

@@ -13,7 +13,10 @@ use crate::roles::Right;
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/users/{user}", tag = "users",
     params(("account" = String, Path, description = "Account key"), ("user" = String, Path, description = "User key")),
     responses((status = 200, body = User), Problems), security(("token" = [])))]
-pub(crate) async fn get(caller: Caller, Id((account, user)): Id<(AccountKey, UserKey)>) -> Result<Reply<User>, Otherwise> {
+pub(crate) async fn get(
+    caller: Caller,
+    Id((account, user)): Id<(AccountKey, UserKey)>,
+) -> Result<Reply<User>, Otherwise> {
     caller.require(Right::ReadAccount(&account))?;
     Ok(Reply::object(caller.app.issuer().user(&account, &user).await?))
 }

@@ -38,8 +38,10 @@ pub(crate) async fn list(
 ) -> Result<Reply<List<User>>, Otherwise> {
     caller.require(Right::ReadAccount(&account))?;
     let size = size(asked.limit)?;
-    let wanted =
-        |user: &User| asked.name.as_ref().is_none_or(|name| user.name == *name) && asked.state.as_ref().is_none_or(|state| user.state == *state);
+    let wanted = |user: &User| {
+        asked.name.as_ref().is_none_or(|name| user.name == *name)
+            && asked.state.as_ref().is_none_or(|state| user.state == *state)
+    };
     let mut after = asked.after.clone();
     let mut items = Vec::new();
     loop {

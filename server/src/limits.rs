@@ -24,6 +24,8 @@ pub const PING_INTERVAL: Duration = Duration::from_mins(2);
 pub const PING_MAX: u32 = 2;
 /// A first ping is sent no later than this after CONNECT, to learn the round-trip time.
 pub const FIRST_PING: Duration = Duration::from_secs(2);
+/// Busy peers are pinged, too, when their round-trip time is older than this.
+pub const RTT_AGE: Duration = Duration::from_hours(1);
 /// Default time for a TLS handshake.
 pub const TLS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Default time from accept (or the end of the TLS handshake) to a good CONNECT.
@@ -58,6 +60,8 @@ pub const STALL_MAX: Duration = Duration::from_millis(10);
 
 /// Subjects whose match set one connection remembers.
 pub const MATCH_CACHE: usize = 512;
+/// Receivers in all match sets that one connection remembers, but for the latest set.
+pub const MATCH_CACHE_RECEIVERS: usize = 32 * 1024;
 /// Tokens of a subject that matching keeps on the stack.
 pub const STACK_TOKENS: usize = 32;
 /// Accounts through which one message may be passed on by service imports.

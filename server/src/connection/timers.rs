@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::limits::RTT_AGE;
+
 /// The deadlines of one connection; the earliest is what its timer waits for.
 #[derive(Debug)]
 pub(super) struct Timers {
@@ -16,6 +18,7 @@ pub(super) struct Timers {
     interval: Duration,
     outstanding: u32,
     sent: Option<Instant>,
+    measured: Option<Instant>,
     heard: Instant,
 }
 
@@ -32,7 +35,7 @@ pub(super) enum Tick {
 
 impl Timers {
     pub(super) fn new(now: Instant, interval: Duration) -> Self {
-        Self { authentication: None, expiry: None, ping: now + interval, interval, outstanding: 0, sent: None, heard: now }
+        Self { authentication: None, expiry: None, ping: now + interval, interval, outstanding: 0, sent: None, measured: None, heard: now }
     }
 
     pub(super) fn next(&self) -> Instant {
@@ -51,7 +54,8 @@ impl Timers {
 
     pub(super) fn tick(&mut self, now: Instant, ping_max: u32, rtt_known: bool) -> Tick {
         self.ping = now + self.interval;
-        if rtt_known && now.duration_since(self.heard) < self.interval {
+        let rtt_fresh = self.measured.is_none_or(|at| now.duration_since(at) < RTT_AGE);
+        if rtt_known && rtt_fresh && now.duration_since(self.heard) < self.interval {
             return Tick::Quiet;
         }
         if self.outstanding + 1 > ping_max {
@@ -65,7 +69,10 @@ impl Timers {
     /// A PONG arrived; gives the round-trip time if a PING was out.
     pub(super) fn pong(&mut self, now: Instant) -> Option<Duration> {
         self.outstanding = 0;
-        self.sent.take().map(|sent| now.duration_since(sent))
+        self.sent.take().map(|sent| {
+            self.measured = Some(now);
+            now.duration_since(sent)
+        })
     }
 }
 
@@ -81,6 +88,18 @@ mod tests {
         assert_eq!(timers.tick(start + second, 2, false), Tick::Ping);
         assert_eq!(timers.tick(start + 2 * second, 2, false), Tick::Ping);
         assert_eq!(timers.tick(start + 3 * second, 2, false), Tick::Stale);
+    }
+
+    #[tokio::test]
+    async fn busy_peers_are_pinged_again_when_the_round_trip_time_is_old() {
+        let start = Instant::now();
+        let mut timers = Timers::new(start, Duration::from_secs(1));
+        assert_eq!(timers.tick(start, 2, false), Tick::Ping);
+        timers.pong(start);
+        for (later, tick) in [(RTT_AGE / 2, Tick::Quiet), (RTT_AGE, Tick::Ping)] {
+            timers.active(start + later);
+            assert_eq!(timers.tick(start + later, 2, true), tick);
+        }
     }
 
     #[tokio::test]

@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Limits(command::limits::Limits),
     /// Open connections
     Connection(command::connection::Connection),
+    /// A small NATS client, to try an installation
+    Client(command::client::Client),
     /// Client certificates of the local authority
     Certificate(command::certificate::Certificate),
     /// API tokens
@@ -75,6 +77,7 @@ impl Command {
             Self::Revocation(command) => command.run().await,
             Self::Limits(command) => command.run().await,
             Self::Connection(command) => command.run().await,
+            Self::Client(command) => command.run().await,
             Self::Certificate(command) => command.run().await,
             Self::Token(command) => command.run().await,
             Self::Explain(command) => command.run().await,
@@ -127,6 +130,8 @@ mod tests {
             "audit verify export.jsonl --checkpoint note --key key.pub",
             "audit verify --data d",
             "audit search --kind user.create",
+            "client pub greet.you hello --creds a.creds",
+            "client sub greet.> --count 1 --cert a.pem --key a.key",
             "whoami",
             "health --json",
             "completion bash",
@@ -152,6 +157,8 @@ mod tests {
             "control --data d",
             "explain publish acme",
             "audit verify a b",
+            "client request",
+            "client pub a --cert a.pem",
             "nonsense",
         ] {
             let words = std::iter::once("cordon").chain(line.split(' ').filter(|word| !word.is_empty()));

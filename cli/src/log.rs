@@ -1,6 +1,6 @@
 //! Log lines on stderr: in nats-server's shape for `broker`, which tools parse, and plainer for people.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::path::Path;
 
@@ -109,7 +109,8 @@ impl Text {
         if field.name() == "message" {
             self.message = value;
         } else {
-            self.fields.push_str(&format!(" {}={value}", field.name()));
+            // Writing to a string cannot fail.
+            let _written = write!(self.fields, " {}={value}", field.name());
         }
     }
 }

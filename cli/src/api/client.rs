@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::output::printable;
 
 /// Longest wait for an answer.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// Items asked for at once.
 const PAGE: u32 = 250;
 /// The longest answer that is read whole, in bytes.
@@ -88,7 +88,7 @@ impl Api {
     /// An answer of any length, piece by piece.
     pub(crate) async fn stream(&self, path: &str) -> anyhow::Result<Response> {
         // The time for a whole answer does not apply to one that may be long.
-        let request = self.request(Method::GET, path).timeout(Duration::from_secs(3600));
+        let request = self.request(Method::GET, path).timeout(Duration::from_hours(1));
         self.send(request).await
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod audit;
 pub(crate) mod body;
 pub(crate) mod broker_list;
 pub(crate) mod certificate;
+pub(crate) mod client;
 pub(crate) mod completion;
 pub(crate) mod connection;
 pub(crate) mod explain;

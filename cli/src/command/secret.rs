@@ -40,17 +40,13 @@ impl SecretOut {
 
     /// Hands the secret over; says where it is.
     pub(crate) fn hand_over(&self, secret: &str) -> anyhow::Result<Option<&Path>> {
-        match &self.out {
-            Some(path) => {
-                // Should this fail the secret is lost, so it was checked before; it can be issued again.
-                files::write(path, secret.as_bytes(), Readable::ByOwner)?;
-                Ok(Some(path))
-            }
-            None => {
-                output::say(secret.trim_end());
-                Ok(None)
-            }
-        }
+        let Some(path) = &self.out else {
+            output::say(secret.trim_end());
+            return Ok(None);
+        };
+        // Should this fail the secret is lost, so it was checked before; it can be issued again.
+        files::write(path, secret.as_bytes(), Readable::ByOwner)?;
+        Ok(Some(path))
     }
 }
 

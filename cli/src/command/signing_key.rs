@@ -32,7 +32,7 @@ enum Act {
         #[arg(long, value_name = "A..")]
         key: Option<String>,
         #[command(flatten)]
-        scope: Scope,
+        scope: ScopeArgs,
         #[command(flatten)]
         dry: DryRun,
     },
@@ -41,7 +41,7 @@ enum Act {
         account: String,
         key: String,
         #[command(flatten)]
-        scope: Scope,
+        scope: ScopeArgs,
         /// Make it a plain signing key
         #[arg(long, conflicts_with = "role")]
         clear: bool,
@@ -58,7 +58,7 @@ enum Act {
 }
 
 #[derive(Args, Debug)]
-struct Scope {
+struct ScopeArgs {
     /// Name of what its users are
     #[arg(long)]
     role: Option<String>,
@@ -69,7 +69,7 @@ struct Scope {
     template: Template,
 }
 
-impl Scope {
+impl ScopeArgs {
     fn body(&self) -> anyhow::Result<Option<Value>> {
         let template = self.template.body();
         let Some(role) = &self.role else {

@@ -149,10 +149,7 @@ pub(super) async fn path(api: &Api, account: &str, user: &str) -> anyhow::Result
 
 impl Create {
     async fn run(self, connect: &Connect, api: &Api) -> anyhow::Result<()> {
-        // With a key that was brought there is no seed, so the JWT alone is handed over.
-        if !self.dry.dry_run && !(connect.json && self.out.out.is_none()) {
-            self.out.check("creds")?;
-        }
+        check_place(connect, &self.out, self.dry)?;
         let account = api.account(&self.account).await?;
         let body = Body::default()
             .set("name", self.name)
@@ -186,15 +183,19 @@ impl Edit {
 
 impl Creds {
     async fn run(self, connect: &Connect, api: &Api) -> anyhow::Result<()> {
-        if !self.dry.dry_run && !(connect.json && self.out.out.is_none()) {
-            self.out.check("creds")?;
-        }
+        check_place(connect, &self.out, self.dry)?;
         let path = path(api, &self.account, &self.user).await?;
         let body = Body::default().flag("rotate_key", self.rotate_key).with(self.expiry.body());
         let answer = api.post(&format!("{path}/creds"), &body.into_value(), self.dry.dry_run).await?;
         let sentence = format!("issued user {} {}", text(&answer, "/user/name"), text(&answer, "/user/key"));
         issued(connect, &answer, &self.out, self.dry, &sentence)
     }
+}
+
+/// Asked before anything is issued. A script that asks for JSON without a file gets the whole answer.
+fn check_place(connect: &Connect, out: &SecretOut, dry: DryRun) -> anyhow::Result<()> {
+    let nothing_to_keep = dry.dry_run || (connect.json && out.out.is_none());
+    if nothing_to_keep { Ok(()) } else { out.check("creds") }
 }
 
 /// Hands over what was issued: the creds, or the JWT alone where Cordon does not have the seed.
@@ -204,7 +205,6 @@ fn issued(connect: &Connect, answer: &Value, out: &SecretOut, dry: DryRun, sente
         return Ok(());
     }
     if connect.json && out.out.is_none() {
-        // A script that asks for JSON without a file gets the API's whole answer.
         output::json(answer);
         return Ok(());
     }

@@ -88,7 +88,7 @@ mod tests {
         ensure(&mut folder, &names, &clock).unwrap();
         assert_eq!(certificate(&folder), second);
 
-        clock.advance(std::time::Duration::from_secs(800 * 86_400));
+        clock.advance(std::time::Duration::from_hours(800 * 24));
         ensure(&mut folder, &names, &clock).unwrap();
         assert_ne!(certificate(&folder), second);
     }

@@ -148,7 +148,7 @@ async fn pushed(control: &RunningControl) {
     let mut look = tokio::time::interval(Duration::from_millis(50));
     loop {
         look.tick().await;
-        if !control.issuer().broker().is_some_and(|broker| !broker.known().is_empty()) {
+        if control.issuer().broker().is_none_or(|broker| broker.known().is_empty()) {
             continue;
         }
         match all_pushed(control).await {
@@ -170,3 +170,6 @@ async fn all_pushed(control: &RunningControl) -> anyhow::Result<bool> {
 pub(crate) fn port_taken(address: SocketAddr, flag: &str, error: impl Into<anyhow::Error>) -> anyhow::Error {
     error.into().context(format!("{address} cannot be listened on: stop what uses the port, or choose another with {flag} (0 picks one)"))
 }
+
+#[cfg(test)]
+mod tests;

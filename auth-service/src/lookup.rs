@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use cordon_accounts::key::AccountKey;
 use cordon_accounts::reason::Reason;
@@ -16,6 +17,8 @@ use crate::trust::{AccountError, Trust};
 
 /// Seconds that must pass before an expired account is fetched again.
 const REFETCH_AFTER_S: i64 = 1;
+/// How often an account is fetched anew because some account was deleted meanwhile.
+const FETCHES: usize = 8;
 
 /// A look-up under way.
 pub type LookupFuture<'a> = Pin<Box<dyn Future<Output = Result<Arc<AccountRecord>, LookupError>> + Send + 'a>>;
@@ -64,6 +67,8 @@ pub struct CachedAccounts {
     trust: Arc<Trust>,
     resolver: Arc<dyn Resolver>,
     records: RwLock<HashMap<AccountKey, Entry>>,
+    /// Accounts forgotten so far.
+    forgotten: AtomicU64,
 }
 
 #[derive(Clone, Debug)]
@@ -75,7 +80,7 @@ struct Entry {
 impl CachedAccounts {
     /// Accounts of `resolver`, as far as `trust` believes them.
     pub fn new(trust: Arc<Trust>, resolver: Arc<dyn Resolver>) -> Self {
-        Self { trust, resolver, records: RwLock::default() }
+        Self { trust, resolver, records: RwLock::default(), forgotten: AtomicU64::new(0) }
     }
 
     /// The operators that accounts are believed by.
@@ -91,7 +96,16 @@ impl CachedAccounts {
     /// Puts a verified record in place of the one in force; the older of the two is dropped. Returns the
     /// record in force afterwards.
     pub fn put(&self, record: Arc<AccountRecord>, now: i64) -> Arc<AccountRecord> {
+        Self::put_among(&mut self.records.write(), record, now)
+    }
+
+    /// As [`Self::put`], unless an account was forgotten since that count: it may be this one.
+    fn put_unless_forgotten(&self, record: Arc<AccountRecord>, now: i64, count: u64) -> Option<Arc<AccountRecord>> {
         let mut records = self.records.write();
+        (self.forgotten.load(Ordering::Acquire) == count).then(|| Self::put_among(&mut records, record, now))
+    }
+
+    fn put_among(records: &mut HashMap<AccountKey, Entry>, record: Arc<AccountRecord>, now: i64) -> Arc<AccountRecord> {
         // Concurrent fetches converge on one record: the first, unless a newer one arrives.
         if let Some(entry) = records.get_mut(&record.key) {
             entry.fetched_at = now;
@@ -105,7 +119,9 @@ impl CachedAccounts {
 
     /// Forgets an account, so that the next look-up asks the resolver.
     pub fn forget(&self, key: &AccountKey) -> Option<Arc<AccountRecord>> {
-        self.records.write().remove(key).map(|entry| entry.record)
+        let mut records = self.records.write();
+        self.forgotten.fetch_add(1, Ordering::Release);
+        records.remove(key).map(|entry| entry.record)
     }
 
     /// The record in force, without asking the resolver.
@@ -126,11 +142,20 @@ impl CachedAccounts {
                 return Ok(Arc::clone(&entry.record));
             }
         }
-        match self.fetch(key, now).await {
-            Ok(record) => Ok(self.put(record, now)),
-            // What is known to be expired says more than that nothing newer could be had.
-            Err(error) => known.map(|entry| entry.record).ok_or(error),
+        for _ in 0..FETCHES {
+            let count = self.forgotten.load(Ordering::Acquire);
+            match self.fetch(key, now).await {
+                // What was fetched before an account was deleted must not bring it back.
+                Ok(record) => {
+                    if let Some(record) = self.put_unless_forgotten(record, now, count) {
+                        return Ok(record);
+                    }
+                }
+                // What is known to be expired says more than that nothing newer could be had.
+                Err(error) => return known.map(|entry| entry.record).ok_or(error),
+            }
         }
+        Err(LookupError::Unavailable("accounts are being deleted; try again".to_owned()))
     }
 
     async fn fetch(&self, key: AccountKey, now: i64) -> Result<Arc<AccountRecord>, LookupError> {
@@ -156,8 +181,6 @@ impl AccountLookup for CachedAccounts {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
-
     use super::*;
     use crate::resolver::StorePolicy;
     use crate::testing::{FakeResolver, House, NOW, account_key};
@@ -227,5 +250,17 @@ mod tests {
         accounts.put(Arc::clone(&new), NOW);
         assert!(Arc::ptr_eq(&accounts.put(old, NOW), &new));
         assert!(Arc::ptr_eq(&accounts.put(record(NOW - 10), NOW), &new), "the same token keeps its record");
+    }
+    #[test]
+    fn what_was_fetched_before_a_deletion_does_not_come_back() {
+        let house = House::new();
+        let (_, accounts) = accounts(&house);
+        let record = house.record();
+        let count = accounts.forgotten.load(Ordering::Acquire);
+        accounts.forget(&record.key);
+        assert!(accounts.put_unless_forgotten(Arc::clone(&record), NOW, count).is_none());
+        assert!(accounts.loaded(&record.key).is_none());
+        let count = accounts.forgotten.load(Ordering::Acquire);
+        assert!(accounts.put_unless_forgotten(record, NOW, count).is_some());
     }
 }

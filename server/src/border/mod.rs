@@ -27,7 +27,9 @@ pub use table::Crossings;
 
 /// Compiles the crossings of an importer anew and puts what changed in force.
 pub fn compile(broker: &Arc<Broker>, tenant: &Arc<Tenant>) {
-    let Some(sharing) = tenant.sharing() else {
+    let sharing = tenant.sharing();
+    tenant.crossings.replies.keep_exported(sharing.as_deref());
+    let Some(sharing) = sharing else {
         tenant.crossings.replace(broker, tenant, Vec::new(), Vec::new());
         return;
     };

@@ -7,12 +7,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use cordon_accounts::sharing::{Crossing, ResponseType};
+use cordon_accounts::sharing::{AccountSharing, Crossing, ExportKind, ResponseType};
+use cordon_accounts::subject::Pattern;
 use foldhash::quality::RandomState;
 use parking_lot::Mutex;
 use rand::RngCore;
 
 use crate::border::latency::{Outcome, Probe};
+use crate::border::system::BUILT_IN;
 use crate::border::table::inside;
 use crate::broker::Broker;
 use crate::connection::Connection;
@@ -43,6 +45,8 @@ struct Owed {
     importer: Weak<Tenant>,
     reply: Arc<[u8]>,
     requester: Option<Weak<Connection>>,
+    /// The export that the request came by; `None` for what the broker itself offers.
+    export: Option<Pattern>,
     response: ResponseType,
     threshold_ns: u64,
     due_ns: u64,
@@ -78,6 +82,7 @@ impl Replies {
             reply: request.reply.into(),
             requester: request.origin.map(Arc::downgrade),
             probe,
+            export: (crossing.import_index != BUILT_IN).then(|| crossing.export.clone()),
             response: crossing.response,
             threshold_ns,
             due_ns: broker.clock.nanos().saturating_add(threshold_ns),
@@ -102,6 +107,16 @@ impl Replies {
             exporter.interest.insert(subscription);
         }
         Some(Expected { subject })
+    }
+
+    /// Closes the ways back that no export of the account stands behind any more. What is merely changed
+    /// keeps its outstanding answers.
+    pub(super) fn keep_exported(&self, sharing: Option<&AccountSharing>) {
+        let exported = |subject: &Pattern| {
+            let exports = sharing.into_iter().flat_map(|sharing| &sharing.exports);
+            exports.filter(|export| export.kind == ExportKind::Service).any(|export| export.subject.contains(subject))
+        };
+        self.open.lock().by_subject.retain(|_, owed| owed.export.as_ref().is_none_or(exported));
     }
 
     /// Withdraws the way back.

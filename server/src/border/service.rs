@@ -38,6 +38,10 @@ impl Service {
     }
 
     fn carry(&self, broker: &Arc<Broker>, importer: &Arc<Tenant>, message: &Message<'_>, batch: &mut Batch) -> bool {
+        // The timer that takes the crossing away may be late.
+        if self.crossing.expires.is_some() && self.crossing.has_ended(broker.clock.unix_seconds()) {
+            return false;
+        }
         let Some(exporter) = broker.tenants.find(&self.crossing.exporter) else { return false };
         let Some(subject) = self.crossing.requested_as(message.subject) else { return false };
         let subject = match exporter.map(&subject, batch) {

@@ -19,6 +19,9 @@ const SERVICES: [(&str, &str, ResponseType); 4] = [
     ("$SYS.REQ.ACCOUNT.PING.STATZ", "$SYS.REQ.ACCOUNT.{}.STATZ", ResponseType::Stream),
 ];
 
+/// The import that a crossing made by the broker comes from: none.
+pub(super) const BUILT_IN: usize = usize::MAX;
+
 /// Gives `tenant` its crossings to the system account.
 pub fn offer(tenant: &Arc<Tenant>, system: &Arc<Tenant>) {
     // An account name with wildcards or blanks in it must not widen a subject.
@@ -47,7 +50,7 @@ fn crossing(tenant: &Tenant, system: &Tenant, local: &str, remote: &str, respons
         threshold_ns: RESPONSE_THRESHOLD_DEFAULT_NS,
         latency: None,
         expires: None,
-        import_index: usize::MAX,
+        import_index: BUILT_IN,
         export: Pattern::parse(remote).ok()?,
     })
 }

@@ -62,9 +62,9 @@ impl Crossings {
         table.services.iter().map(|(crossing, _)| crossing).chain(&table.streams).cloned().collect()
     }
 
-    /// When the first crossing expires, Unix seconds.
-    pub fn next_expiry(&self) -> Option<i64> {
-        self.list().iter().filter_map(|crossing| crossing.expires).min()
+    /// When the first crossing after the second `after` expires, Unix seconds.
+    pub fn next_expiry(&self, after: i64) -> Option<i64> {
+        self.list().iter().filter_map(|crossing| crossing.expires).filter(|at| *at > after).min()
     }
 
     /// Puts exactly `wanted` in force. A crossing that stays the same is not interrupted.

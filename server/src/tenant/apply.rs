@@ -61,30 +61,21 @@ pub fn account_ended(tenant: &Tenant, detail: &str) {
     }
 }
 
-/// Waits for the account, or the next of its crossings, to expire, and acts on it.
-pub fn watch_expiry(broker: &Arc<Broker>, tenant: &Arc<Tenant>) {
-    let Some(record) = tenant.record() else { return };
-    let expires = Some(record.claims.expires).filter(|at| *at > 0);
-    let Some(due) = expires.into_iter().chain(tenant.crossings.next_expiry()).min() else { return };
-    let (broker, tenant, token) = (broker.clone(), tenant.clone(), record.token().to_owned());
-    let tasks = broker.tasks.clone();
-    tasks.spawn(async move {
-        let left_ns = due.saturating_mul(1_000_000_000).saturating_sub(broker.clock.unix_nanos());
-        let wait = Duration::from_nanos(u64::try_from(left_ns).unwrap_or(0)) + Duration::from_millis(1);
-        tokio::select! {
-            () = broker.stopping.cancelled() => return,
-            () = tokio::time::sleep(wait) => {}
-        }
-        let Some(record) = tenant.record().filter(|record| record.token() == token) else { return };
-        if record.claims.expires > 0 && record.claims.expires <= broker.clock.unix_seconds() {
-            account_ended(&tenant, "the account's claims have expired");
-        }
-        broker.tenants.recompile(&broker, std::slice::from_ref(&tenant));
-        let more = tenant.crossings.next_expiry().is_some_and(|next| next > due) || record.claims.expires > due;
-        if more {
-            watch_expiry(&broker, &tenant);
-        }
-    });
+/// Waits for what expires first after the second `after`, the account or one of its imports, and acts
+/// on it. A wait that began earlier is given up.
+pub fn watch_expiry(broker: &Arc<Broker>, tenant: &Arc<Tenant>, after: i64) {
+    let account = tenant.record().map(|record| record.claims.expires).filter(|at| *at > 0 && *at > after);
+    let due = account.into_iter().chain(tenant.crossings.next_expiry(after)).min();
+    tenant.wait_with(due.map(|due| broker.tasks.spawn(expire(broker.clone(), tenant.clone(), due)).abort_handle()));
+}
+
+async fn expire(broker: Arc<Broker>, tenant: Arc<Tenant>, due: i64) {
+    let left_ns = due.saturating_mul(1_000_000_000).saturating_sub(broker.clock.unix_nanos());
+    let wait = Duration::from_nanos(u64::try_from(left_ns).unwrap_or(0)) + Duration::from_millis(1);
+    tokio::select! {
+        () = broker.stopping.cancelled() => {}
+        () = tokio::time::sleep(wait) => broker.tenants.expire(&broker, &tenant, due).await,
+    }
 }
 
 fn end(connection: &Arc<Connection>, policy: ClosePolicy, reason: Reason, detail: &str) {

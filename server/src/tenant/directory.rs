@@ -114,6 +114,8 @@ impl Tenants {
         let mut changed: Vec<Arc<Tenant>> = Vec::new();
         let mut work = vec![record];
         while let Some(record) = work.pop() {
+            // While this waited for its turn a newer record may have come, or the account may have gone.
+            let Some(record) = self.newest(record) else { continue };
             let tenant = self.get_or_create(broker, &record.name);
             if tenant.record().is_some_and(|old| old.token() == record.token()) {
                 continue;
@@ -125,7 +127,13 @@ impl Tenants {
         self.recompile(broker, &changed);
         for tenant in &changed {
             apply::to_connections(broker, tenant);
-            apply::watch_expiry(broker, tenant);
+        }
+    }
+
+    fn newest(&self, record: Arc<AccountRecord>) -> Option<Arc<AccountRecord>> {
+        match &self.accounts {
+            Some(accounts) => accounts.loaded(&record.key),
+            None => Some(record),
         }
     }
 
@@ -141,15 +149,49 @@ impl Tenants {
         apply::account_ended(&tenant, "the account was deleted");
     }
 
-    /// Compiles the border of `changed` and of all that import from them anew.
-    pub fn recompile(&self, broker: &Arc<Broker>, changed: &[Arc<Tenant>]) {
-        let names: HashSet<&AccountName> = changed.iter().map(|tenant| &tenant.name).collect();
-        for tenant in self.all() {
-            let imports = tenant.sharing().is_some_and(|sharing| sharing.imports.iter().any(|import| names.contains(&import.exporter)));
-            if imports || names.contains(&tenant.name) {
-                border::compile(broker, &tenant);
+    /// Acts on the expiry, at `due`, of an account or of one of its imports.
+    pub(super) async fn expire(&self, broker: &Arc<Broker>, tenant: &Arc<Tenant>, due: i64) {
+        let _one_at_a_time = self.installing.lock().await;
+        let now = broker.clock.unix_seconds();
+        if tenant.record().is_some_and(|record| record.claims.expires > 0 && record.claims.expires <= now) {
+            apply::account_ended(tenant, "the account's claims have expired");
+        }
+        for affected in self.depending_on(std::slice::from_ref(tenant)) {
+            border::compile(broker, &affected);
+        }
+        apply::watch_expiry(broker, tenant, due);
+    }
+
+    /// Compiles the border of `changed` and of all that depend on them anew.
+    fn recompile(&self, broker: &Arc<Broker>, changed: &[Arc<Tenant>]) {
+        for tenant in self.depending_on(changed) {
+            border::compile(broker, &tenant);
+            apply::watch_expiry(broker, &tenant, i64::MIN);
+        }
+    }
+
+    /// `changed` and whoever imports from them, directly or over others: what one account imports may
+    /// close or open a cycle that begins far away.
+    fn depending_on(&self, changed: &[Arc<Tenant>]) -> Vec<Arc<Tenant>> {
+        let importers: Vec<_> = self.all().into_iter().filter_map(|tenant| Some((tenant.sharing()?, tenant))).collect();
+        let mut by_exporter: HashMap<&AccountName, Vec<&Arc<Tenant>>> = HashMap::new();
+        for (sharing, importer) in &importers {
+            for import in &sharing.imports {
+                by_exporter.entry(&import.exporter).or_default().push(importer);
             }
         }
+        let mut known: HashSet<AccountName> = changed.iter().map(|tenant| tenant.name.clone()).collect();
+        let mut found = changed.to_vec();
+        let mut next = 0;
+        while let Some(exporter) = found.get(next).cloned() {
+            next += 1;
+            for importer in by_exporter.get(&exporter.name).into_iter().flatten() {
+                if known.insert(importer.name.clone()) {
+                    found.push(Arc::clone(importer));
+                }
+            }
+        }
+        found
     }
 
     /// The exports and imports of an account, for the border.

@@ -21,6 +21,7 @@ use cordon_auth::account_record::AccountRecord;
 use cordon_auth::principal::Principal;
 use cordon_auth::standing;
 use parking_lot::Mutex;
+use tokio::task::AbortHandle;
 
 use crate::border::Crossings;
 use crate::broker::Broker;
@@ -47,6 +48,7 @@ pub struct Tenant {
     mapped: AtomicBool,
     system: bool,
     connections: Mutex<BTreeMap<u64, Arc<Connection>>>,
+    expiry: Mutex<Option<AbortHandle>>,
     broker: OnceLock<Weak<Broker>>,
 }
 
@@ -71,6 +73,7 @@ impl Tenant {
             mapped: AtomicBool::new(false),
             system,
             connections: Mutex::default(),
+            expiry: Mutex::default(),
             broker: OnceLock::new(),
         }
     }
@@ -151,6 +154,9 @@ impl Tenant {
                 return Err(AdmissionRefused::NoLonger(Reason::AccountExpired));
             }
             standing::still_valid(principal, record, now).map_err(|(reason, _)| AdmissionRefused::NoLonger(reason))?;
+        } else if self.broker().is_some_and(|broker| broker.tenants.accounts().is_some()) {
+            // It was deleted since the principal was accepted.
+            return Err(AdmissionRefused::NoLonger(Reason::AccountUnknown));
         }
         if self.max_connections().is_some_and(|max| connections.len() >= max as usize) {
             return Err(AdmissionRefused::Full);
@@ -158,6 +164,13 @@ impl Tenant {
         connections.insert(connection.cid, connection.clone());
         self.counters.connections.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Keeps the task that waits for the account, or an import of it, to expire; ends an earlier one.
+    pub(super) fn wait_with(&self, task: Option<AbortHandle>) {
+        if let Some(earlier) = std::mem::replace(&mut *self.expiry.lock(), task) {
+            earlier.abort();
+        }
     }
 
     /// Lets a connection go.

@@ -137,7 +137,11 @@ mod tests {
             "completion bash",
         ] {
             let words = std::iter::once("cordon").chain(line.split(' '));
-            assert!(Args::try_parse_from(words).is_ok(), "{line}: {}", Args::try_parse_from(std::iter::once("cordon").chain(line.split(' '))).unwrap_err());
+            assert!(
+                Args::try_parse_from(words).is_ok(),
+                "{line}: {}",
+                Args::try_parse_from(std::iter::once("cordon").chain(line.split(' '))).unwrap_err()
+            );
         }
     }
 

@@ -69,7 +69,8 @@ impl BrokerCommand {
 impl BrokerRun {
     async fn run(self) -> anyhow::Result<()> {
         let path = self.config.clone().context("no configuration file: name one with -c")?;
-        let mut loaded = config::load(&path).map_err(|error| anyhow::anyhow!("the configuration cannot be used:\n{error}"))?;
+        let mut loaded =
+            config::load(&path).map_err(|error| anyhow::anyhow!("the configuration cannot be used:\n{error}"))?;
         self.override_by_flags(&mut loaded);
         if self.check {
             for warning in &loaded.warnings {
@@ -84,7 +85,8 @@ impl BrokerRun {
         tracing::info!("  Version:  {}", env!("CARGO_PKG_VERSION"));
         tracing::info!("Using configuration file: {}", path.display());
         if let Some(pid_file) = &loaded.pid_file {
-            files::write(pid_file, std::process::id().to_string().as_bytes(), Readable::ByOwner).context("Could not write pidfile")?;
+            files::write(pid_file, std::process::id().to_string().as_bytes(), Readable::ByOwner)
+                .context("Could not write pidfile")?;
         }
         let running = config::start(loaded, Clock::system()).await.map_err(with_flag)?;
         let wish = signals.until_end(async || reload(&path, &running)).await;
@@ -134,7 +136,8 @@ fn with_flag(error: StartFailure) -> anyhow::Error {
     match error {
         StartFailure::Broker(StartError::Bind { address, purpose, source }) => {
             let option = if purpose == "clients" { "`listen` (or --addr, --port)" } else { "`http` (or --http-port)" };
-            anyhow::Error::new(source).context(format!("{address} cannot be listened on: stop what uses the port, or change {option}"))
+            anyhow::Error::new(source)
+                .context(format!("{address} cannot be listened on: stop what uses the port, or change {option}"))
         }
         other => anyhow::Error::new(other).context("the broker cannot be started"),
     }

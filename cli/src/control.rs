@@ -68,7 +68,12 @@ impl Control {
             folder.set_complete()?;
         }
         let running = control.start().await.map_err(|error| control_plane::listening(listen, error))?;
-        let run = Run { pid: std::process::id(), client_address: None, admin_address: running.address, monitor_address: None };
+        let run = Run {
+            pid: std::process::id(),
+            client_address: None,
+            admin_address: running.address,
+            monitor_address: None,
+        };
         folder.write_run(&run)?;
         let paths = folder.paths();
         output::say(&format!(

@@ -163,10 +163,17 @@ impl DataFolder {
         if marker.is_none() {
             refuse_foreign(root)?;
         }
-        files::make_private_folder(root)
-            .with_context(|| format!("the data folder `{shown}` cannot be made or is not yours; choose another with --data"))?;
+        files::make_private_folder(root).with_context(|| {
+            format!("the data folder `{shown}` cannot be made or is not yours; choose another with --data")
+        })?;
         let lock = take_lock(&paths)?;
-        let marker = marker.unwrap_or(Marker { format: FORMAT, kind: KIND.to_owned(), complete: false, operator: None, server_certificate: None });
+        let marker = marker.unwrap_or(Marker {
+            format: FORMAT,
+            kind: KIND.to_owned(),
+            complete: false,
+            operator: None,
+            server_certificate: None,
+        });
         let mut folder = Self { paths, marker, _lock: lock };
         if !folder.marker.complete {
             folder.write_marker()?;
@@ -252,8 +259,9 @@ fn read_marker(paths: &Paths) -> anyhow::Result<Option<Marker>> {
         Ok(_) => {}
     }
     let shown = path.display();
-    let marker: Marker = serde_json::from_str(&files::read(&path)?)
-        .with_context(|| format!("`{shown}` is damaged; restore it from a backup, or choose another folder with --data"))?;
+    let marker: Marker = serde_json::from_str(&files::read(&path)?).with_context(|| {
+        format!("`{shown}` is damaged; restore it from a backup, or choose another folder with --data")
+    })?;
     if marker.kind != KIND {
         bail!("`{shown}` does not belong to Cordon; choose another folder with --data");
     }
@@ -273,8 +281,13 @@ fn refuse_foreign(root: &Path) -> anyhow::Result<()> {
     let shown = root.display();
     let entries = match fs::read_dir(root) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotADirectory => bail!("`{shown}` is not a folder; choose another with --data"),
-        Err(error) => return Err(error).with_context(|| format!("the data folder `{shown}` cannot be read; choose another with --data")),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => {
+            bail!("`{shown}` is not a folder; choose another with --data")
+        }
+        Err(error) => {
+            return Err(error)
+                .with_context(|| format!("the data folder `{shown}` cannot be read; choose another with --data"));
+        }
         Ok(entries) => entries,
     };
     for entry in entries {
@@ -293,7 +306,8 @@ fn refuse_foreign(root: &Path) -> anyhow::Result<()> {
 
 fn take_lock(paths: &Paths) -> anyhow::Result<File> {
     let path = paths.lock();
-    let unwritable = || format!("the data folder `{}` cannot be written; choose another with --data", paths.root.display());
+    let unwritable =
+        || format!("the data folder `{}` cannot be written; choose another with --data", paths.root.display());
     let file = File::options().create(true).write(true).truncate(false).open(&path).with_context(unwritable)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -379,7 +393,8 @@ mod tests {
     fn addresses_are_gone_when_the_process_is() {
         let parent = tempfile::tempdir().unwrap();
         let folder = DataFolder::open(parent.path()).unwrap();
-        let run = Run { pid: 1, client_address: None, admin_address: ([127, 0, 0, 1], 8443).into(), monitor_address: None };
+        let run =
+            Run { pid: 1, client_address: None, admin_address: ([127, 0, 0, 1], 8443).into(), monitor_address: None };
         folder.write_run(&run).unwrap();
         assert_eq!(folder.paths().read_run().unwrap(), run);
         let paths = folder.paths().clone();

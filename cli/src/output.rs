@@ -132,7 +132,8 @@ mod tests {
 
     use super::*;
 
-    const COLUMNS: [Column; 3] = [column("name", "name"), column("limit", "limits/connections"), column("tags", "tags")];
+    const COLUMNS: [Column; 3] =
+        [column("name", "name"), column("limit", "limits/connections"), column("tags", "tags")];
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
@@ -155,7 +156,8 @@ mod tests {
             "name": "acme", "description": "", "limits": { "connections": 3, "exports": null },
             "exports": [{ "subject": "a.>", "advertise": false }], "tags": [],
         });
-        let expected = "name                  acme\nlimits.connections    3\nexports[0].subject    a.>\nexports[0].advertise  no";
+        let expected =
+            "name                  acme\nlimits.connections    3\nexports[0].subject    a.>\nexports[0].advertise  no";
         assert_eq!(record(&value), expected);
     }
 

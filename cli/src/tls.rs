@@ -44,7 +44,8 @@ impl ListenerFiles {
             .allow_unauthenticated()
             .build()
             .context("client certificates cannot be verified")?;
-        let key = PrivateKeyDer::from_pem_file(&self.key).with_context(|| format!("cannot read `{}`", self.key.display()))?;
+        let key =
+            PrivateKeyDer::from_pem_file(&self.key).with_context(|| format!("cannot read `{}`", self.key.display()))?;
         let mut config = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .context("TLS cannot be set up")?

@@ -93,7 +93,12 @@ impl Api {
     }
 
     /// All items of a list. `limit` ends it early.
-    pub(crate) async fn list(&self, path: &str, query: &[(&str, String)], limit: Option<usize>) -> anyhow::Result<Vec<Value>> {
+    pub(crate) async fn list(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        limit: Option<usize>,
+    ) -> anyhow::Result<Vec<Value>> {
         let most = limit.unwrap_or(usize::MAX);
         let mut items: Vec<Value> = Vec::new();
         let mut after: Option<String> = None;
@@ -133,7 +138,13 @@ impl Api {
     }
 
     /// Replaces something.
-    pub(crate) async fn put(&self, path: &str, body: &Value, version: &Version, dry_run: bool) -> anyhow::Result<Value> {
+    pub(crate) async fn put(
+        &self,
+        path: &str,
+        body: &Value,
+        version: &Version,
+        dry_run: bool,
+    ) -> anyhow::Result<Value> {
         let tag = match version {
             Version::Any => "*",
             Version::Read(tag) => tag,

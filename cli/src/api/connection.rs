@@ -51,8 +51,9 @@ impl Connect {
         let token = match (&self.token_file, token.filter(|token| !token.is_empty())) {
             (Some(file), _) => read_token(file)?,
             (None, Some(token)) => token.trim().to_owned(),
-            (None, None) => read_token(&paths.admin_token())
-                .context("no API token: give --token-file or CORDON_TOKEN, or the data folder of `cordon serve` with --data")?,
+            (None, None) => read_token(&paths.admin_token()).context(
+                "no API token: give --token-file or CORDON_TOKEN, or the data folder of `cordon serve` with --data",
+            )?,
         };
         Api::new(&url, ca.as_deref(), SecretString::from(token))
     }
@@ -74,7 +75,8 @@ fn local_url(paths: &Paths) -> anyhow::Result<String> {
     })?;
     let mut address = run.admin_address;
     if address.ip().is_unspecified() {
-        let loopback: std::net::IpAddr = if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
+        let loopback: std::net::IpAddr =
+            if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
         address.set_ip(loopback);
     }
     Ok(format!("https://{address}"))
@@ -129,8 +131,13 @@ mod tests {
     #[test]
     fn the_data_folder_says_where_the_server_is() {
         let folder = tempfile::tempdir().unwrap();
-        for (address, url) in [("0.0.0.0:81", "https://127.0.0.1:81"), ("[::]:82", "https://[::1]:82"), ("10.0.0.1:83", "https://10.0.0.1:83")] {
-            std::fs::write(folder.path().join("run.json"), format!(r#"{{"pid":1,"admin_address":"{address}"}}"#)).unwrap();
+        for (address, url) in [
+            ("0.0.0.0:81", "https://127.0.0.1:81"),
+            ("[::]:82", "https://[::1]:82"),
+            ("10.0.0.1:83", "https://10.0.0.1:83"),
+        ] {
+            std::fs::write(folder.path().join("run.json"), format!(r#"{{"pid":1,"admin_address":"{address}"}}"#))
+                .unwrap();
             assert_eq!(local_url(&Paths::new(folder.path())).unwrap(), url);
         }
         std::fs::write(folder.path().join("run.json"), "{").unwrap();

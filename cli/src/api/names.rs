@@ -27,7 +27,11 @@ impl Api {
             return Ok(name.to_owned());
         }
         let items = self.list("operators", &[], None).await?;
-        pick(&items, name, &Naming { what: "operator", id: "key", names: &["name"], list: "cordon operator list".to_owned() })
+        pick(
+            &items,
+            name,
+            &Naming { what: "operator", id: "key", names: &["name"], list: "cordon operator list".to_owned() },
+        )
     }
 
     /// The key of an account.
@@ -36,7 +40,11 @@ impl Api {
             return Ok(name.to_owned());
         }
         let items = self.list("accounts", &[("name", name.to_owned())], None).await?;
-        pick(&items, name, &Naming { what: "account", id: "key", names: &["name"], list: "cordon account list".to_owned() })
+        pick(
+            &items,
+            name,
+            &Naming { what: "account", id: "key", names: &["name"], list: "cordon account list".to_owned() },
+        )
     }
 
     /// The key of a user of an account (given by its key).
@@ -70,23 +78,35 @@ impl Api {
     pub(crate) async fn import(&self, account: &str, name: &str) -> anyhow::Result<String> {
         let items = self.list(&format!("accounts/{account}/imports"), &[], None).await?;
         let list = format!("cordon import list {account}");
-        pick(&items, name, &Naming { what: "import", id: "id", names: &["id", "subject", "local_subject", "name"], list })
+        pick(
+            &items,
+            name,
+            &Naming { what: "import", id: "id", names: &["id", "subject", "local_subject", "name"], list },
+        )
     }
 
     /// The id of an API token, by id or name.
     pub(crate) async fn token(&self, name: &str) -> anyhow::Result<String> {
         let items = self.list("tokens", &[], None).await?;
-        pick(&items, name, &Naming { what: "token", id: "id", names: &["id", "name"], list: "cordon token list".to_owned() })
+        pick(
+            &items,
+            name,
+            &Naming { what: "token", id: "id", names: &["id", "name"], list: "cordon token list".to_owned() },
+        )
     }
 }
 
 /// Whether the text has the form of a public key of this role. The API checks it in full.
 fn is_key(text: &str, role: char) -> bool {
-    text.len() == 56 && text.starts_with(role) && text.bytes().all(|byte| byte.is_ascii_uppercase() || (b'2'..=b'7').contains(&byte))
+    text.len() == 56
+        && text.starts_with(role)
+        && text.bytes().all(|byte| byte.is_ascii_uppercase() || (b'2'..=b'7').contains(&byte))
 }
 
 fn pick(items: &[Value], name: &str, naming: &Naming<'_>) -> anyhow::Result<String> {
-    let is_meant = |item: &&Value| naming.names.iter().any(|field| item.pointer(&format!("/{field}")).and_then(Value::as_str) == Some(name));
+    let is_meant = |item: &&Value| {
+        naming.names.iter().any(|field| item.pointer(&format!("/{field}")).and_then(Value::as_str) == Some(name))
+    };
     let all: Vec<&Value> = items.iter().filter(is_meant).collect();
     // A name that was freed may be in use again: what is gone counts only if nothing else is meant.
     let live: Vec<&Value> = all.iter().filter(|item| !is_gone(item)).copied().collect();
@@ -104,7 +124,8 @@ fn pick(items: &[Value], name: &str, naming: &Naming<'_>) -> anyhow::Result<Stri
 }
 
 fn is_gone(item: &Value) -> bool {
-    matches!(item.get("state").and_then(Value::as_str), Some("deleted" | "revoked")) || item.get("revoked_at").is_some_and(Value::is_string)
+    matches!(item.get("state").and_then(Value::as_str), Some("deleted" | "revoked"))
+        || item.get("revoked_at").is_some_and(Value::is_string)
 }
 
 #[cfg(test)]
@@ -125,7 +146,10 @@ mod tests {
 
     #[test]
     fn a_name_in_use_goes_before_a_freed_one() {
-        let items = [json!({ "key": "A1", "name": "acme", "state": "deleted" }), json!({ "key": "A2", "name": "acme", "state": "active" })];
+        let items = [
+            json!({ "key": "A1", "name": "acme", "state": "deleted" }),
+            json!({ "key": "A2", "name": "acme", "state": "active" }),
+        ];
         assert_eq!(pick(&items, "acme", &accounts()).unwrap(), "A2");
         assert_eq!(pick(&items[..1], "acme", &accounts()).unwrap(), "A1");
     }
@@ -143,7 +167,15 @@ mod tests {
     fn only_whole_keys_are_taken_as_keys() {
         let key = format!("A{}", "B".repeat(55));
         assert!(is_key(&key, 'A'));
-        for wrong in ["", "A", "acme", key.get(1..).unwrap(), &key.to_lowercase(), &key.replacen('A', "U", 1), &format!("{key}A")] {
+        for wrong in [
+            "",
+            "A",
+            "acme",
+            key.get(1..).unwrap(),
+            &key.to_lowercase(),
+            &key.replacen('A', "U", 1),
+            &format!("{key}A"),
+        ] {
             assert!(!is_key(wrong, 'A'), "{wrong}");
         }
     }

@@ -109,7 +109,12 @@ impl Issue {
             None => say(token),
             Some(out) => {
                 files::write(out, token.as_bytes(), Readable::ByOwner)?;
-                let sentence = format!("{} may import `{}`; token in {}", self.importer, text(&answer, "/activation/subject"), out.display());
+                let sentence = format!(
+                    "{} may import `{}`; token in {}",
+                    self.importer,
+                    text(&answer, "/activation/subject"),
+                    out.display()
+                );
                 connect.done(&answer, false, &sentence);
             }
         }

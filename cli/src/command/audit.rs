@@ -180,14 +180,16 @@ pub(crate) fn check(file: &Path, checkpoint: Option<&Path>, key: Option<&Path>) 
     let key = match key {
         Some(path) => {
             let text = files::read(path)?;
-            let key: NoteKey = text.trim().parse().with_context(|| format!("`{}` is no key of a log", path.display()))?;
+            let key: NoteKey =
+                text.trim().parse().with_context(|| format!("`{}` is no key of a log", path.display()))?;
             Some(key)
         }
         None => None,
     };
     let shown = file.display();
     let reader = BufReader::new(File::open(file).with_context(|| format!("cannot read `{shown}`"))?);
-    verify_export(reader, trusted.as_deref(), key.as_ref()).map_err(|error| anyhow::anyhow!("`{shown}` is NOT the log as it was written: {error}"))
+    verify_export(reader, trusted.as_deref(), key.as_ref())
+        .map_err(|error| anyhow::anyhow!("`{shown}` is NOT the log as it was written: {error}"))
 }
 
 fn report(connect: &Connect, verified: &Verified) {
@@ -205,16 +207,26 @@ fn report(connect: &Connect, verified: &Verified) {
         }));
         return;
     }
-    say(&format!("verified: {} entries, root {}, {} checkpoints", verified.size, verified.root, verified.checkpoints.len()));
+    say(&format!(
+        "verified: {} entries, root {}, {} checkpoints",
+        verified.size,
+        verified.root,
+        verified.checkpoints.len()
+    ));
     if !verified.trusted.is_empty() {
         let sizes: Vec<String> = verified.trusted.iter().map(u64::to_string).collect();
         say(&format!("it continues the checkpoints that you kept (at {} entries)", sizes.join(", ")));
     }
     if !verified.key_given {
-        output::warn("the key is the export's own word: give the one you trust with --key, or a kept checkpoint with --checkpoint");
+        output::warn(
+            "the key is the export's own word: give the one you trust with --key, or a kept checkpoint with --checkpoint",
+        );
     }
     if verified.erased_blobs > 0 {
-        say(&format!("{} details were erased on purpose; the entries prove that they were there", verified.erased_blobs));
+        say(&format!(
+            "{} details were erased on purpose; the entries prove that they were there",
+            verified.erased_blobs
+        ));
     }
 }
 
@@ -225,7 +237,13 @@ impl Search {
         if let Some(account) = &self.account {
             query.push(("account", api.account(account).await?));
         }
-        let rest = [("actor", self.actor), ("kind", self.kind), ("outcome", self.outcome), ("from", self.from), ("to", self.to)];
+        let rest = [
+            ("actor", self.actor),
+            ("kind", self.kind),
+            ("outcome", self.outcome),
+            ("from", self.from),
+            ("to", self.to),
+        ];
         query.extend(rest.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))));
         connect.show_list(&COLUMNS, api.list("ledger/entries", &query, Some(self.limit)).await?);
         Ok(())
@@ -251,7 +269,9 @@ pub(crate) async fn export(connect: &Connect, out: Option<&Path>, first: Option<
 
 async fn checkpoint(connect: &Connect, out: Option<&Path>, key_out: Option<&Path>) -> anyhow::Result<()> {
     let answer = connect.api()?.get("ledger/checkpoint").await?;
-    let (Some(note), Some(key)) = (answer.get("note").and_then(Value::as_str), answer.get("key").and_then(Value::as_str)) else {
+    let (Some(note), Some(key)) =
+        (answer.get("note").and_then(Value::as_str), answer.get("key").and_then(Value::as_str))
+    else {
         bail!("the admin API gave no checkpoint");
     };
     if let Some(path) = key_out {
@@ -260,7 +280,15 @@ async fn checkpoint(connect: &Connect, out: Option<&Path>, key_out: Option<&Path
     match out {
         Some(path) => {
             files::write(path, note.as_bytes(), Readable::ByAll)?;
-            connect.done(&answer, false, &format!("checkpoint of {} entries in {}", answer.get("size").cloned().unwrap_or_default(), path.display()));
+            connect.done(
+                &answer,
+                false,
+                &format!(
+                    "checkpoint of {} entries in {}",
+                    answer.get("size").cloned().unwrap_or_default(),
+                    path.display()
+                ),
+            );
         }
         None if connect.json => output::json(&answer),
         None => say(note.trim_end()),

@@ -128,7 +128,11 @@ impl Issue {
         }
         let pem = answer.get("pem").and_then(Value::as_str).context("the API gave no certificate")?;
         files::write(&self.cert, pem.as_bytes(), Readable::ByAll)?;
-        let sentence = format!("issued certificate {}, valid until {}", text(&answer, "/certificate/serial"), text(&answer, "/certificate/not_after"));
+        let sentence = format!(
+            "issued certificate {}, valid until {}",
+            text(&answer, "/certificate/serial"),
+            text(&answer, "/certificate/not_after")
+        );
         connect.done(&answer, false, &sentence);
         Ok(())
     }

@@ -105,21 +105,13 @@ impl Client {
 impl Reach {
     async fn connect(&self, events: mpsc::Sender<Event>) -> anyhow::Result<Nats> {
         let paths = Paths::new(&self.data);
-        let server = match &self.server {
-            Some(server) => server.clone(),
-            None => {
-                let address = paths.read_run().ok().and_then(|run| run.client_address);
-                let port = address.context("nothing runs on the data folder: start `cordon serve`, or name the broker with --server")?.port();
-                format!("tls://localhost:{port}")
-            }
-        };
-        let mut options = match &self.creds {
-            Some(file) => {
-                let creds = files::read(file)?;
-                ConnectOptions::with_credentials(&creds).with_context(|| format!("`{}` is no creds file", file.display()))?
-            }
-            None => ConnectOptions::new(),
-        };
+        let server = self.server.clone().map_or_else(|| local(&paths), Ok)?;
+        let mut options = ConnectOptions::new();
+        if let Some(file) = &self.creds {
+            let creds = files::read(file)?;
+            options = ConnectOptions::with_credentials(&creds)
+                .with_context(|| format!("`{}` is no creds file", file.display()))?;
+        }
         if let (Some(cert), Some(key)) = (&self.cert, &self.key) {
             options = options.add_client_certificate(cert.clone(), key.clone());
         }
@@ -127,16 +119,25 @@ impl Reach {
         if let Some(ca) = self.ca.clone().or(own_ca) {
             options = options.add_root_certificates(ca);
         }
-        let options = options.name("cordon client").require_tls(!server.starts_with("nats://")).event_callback(move |event| {
-            let events = events.clone();
-            async move {
-                // What does not fit would only repeat what is being told.
-                let _full = events.try_send(event);
-            }
-        });
+        let options =
+            options.name("cordon client").require_tls(!server.starts_with("nats://")).event_callback(move |event| {
+                let events = events.clone();
+                async move {
+                    // What does not fit would only repeat what is being told.
+                    let _full = events.try_send(event);
+                }
+            });
         let connected = options.connect(&server).await;
         connected.with_context(|| format!("cannot connect to {server}; are the address, --ca and --creds right?"))
     }
+}
+
+/// The broker that a process on this machine has left the address of in its data folder.
+fn local(paths: &Paths) -> anyhow::Result<String> {
+    let address = paths.read_run().ok().and_then(|run| run.client_address);
+    let address =
+        address.context("nothing runs on the data folder: start `cordon serve`, or name the broker with --server")?;
+    Ok(format!("tls://localhost:{}", address.port()))
 }
 
 /// Tells what the broker says, until the connection ends; an error once it refuses something.
@@ -165,12 +166,18 @@ impl Act {
                 while left > 0
                     && let Some(message) = messages.next().await
                 {
-                    say(&format!("{}  {}", printable(&message.subject), printable(&String::from_utf8_lossy(&message.payload))));
+                    say(&format!(
+                        "{}  {}",
+                        printable(&message.subject),
+                        printable(&String::from_utf8_lossy(&message.payload))
+                    ));
                     left -= 1;
                 }
             }
             Self::Request { subject, text } => {
-                let answer = request(client, &subject, &text).await.with_context(|| format!("no answer to `{}`", printable(&subject)))?;
+                let answer = request(client, &subject, &text)
+                    .await
+                    .with_context(|| format!("no answer to `{}`", printable(&subject)))?;
                 say(&printable(&String::from_utf8_lossy(&answer.payload)));
             }
             Self::Reply { subject, text, count } => {

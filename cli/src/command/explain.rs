@@ -73,7 +73,9 @@ impl Explain {
 impl Question {
     async fn body(self, api: &Api) -> anyhow::Result<Body> {
         Ok(match self {
-            Self::Publish { account, user, subject } => of_user(api, "publish", &account, &user).await?.set("subject", subject),
+            Self::Publish { account, user, subject } => {
+                of_user(api, "publish", &account, &user).await?.set("subject", subject)
+            }
             Self::Subscribe { account, user, subject, queue } => {
                 of_user(api, "subscribe", &account, &user).await?.set("subject", subject).maybe("queue", queue)
             }

@@ -138,7 +138,9 @@ impl Terms {
             Response::Stream => "stream",
             Response::Chunked => "chunked",
         });
-        let latency = Body::default().maybe("sampling_percent", self.latency_sampling).maybe("results", self.latency_subject.clone());
+        let latency = Body::default()
+            .maybe("sampling_percent", self.latency_sampling)
+            .maybe("results", self.latency_subject.clone());
         Body::default()
             .set("kind", self.kind.as_str())
             .set("subject", subject)
@@ -168,7 +170,8 @@ impl Export {
                 let account = api.account(&offer.account).await?;
                 let body = offer.terms.body(&offer.subject).into_value();
                 let answer = api.post(&format!("accounts/{account}/exports"), &body, offer.dry.dry_run).await?;
-                let sentence = format!("{} exports {} `{}`", offer.account, text(&answer, "/kind"), text(&answer, "/subject"));
+                let sentence =
+                    format!("{} exports {} `{}`", offer.account, text(&answer, "/kind"), text(&answer, "/subject"));
                 connect.done(&answer, offer.dry.dry_run, &sentence);
             }
             Act::Set { account, export, terms, subject, dry } => {

@@ -113,9 +113,16 @@ impl Add {
             .flag("share", self.share)
             .flag("allow_trace", self.allow_trace);
         let answer = api.post(&format!("accounts/{account}/imports"), &body.into_value(), self.dry.dry_run).await?;
-        let local = Some(text(&answer, "/local_subject")).filter(|local| !local.is_empty()).unwrap_or_else(|| text(&answer, "/subject"));
-        let sentence =
-            format!("{} imports {} `{}` of {} as `{local}`", self.account, text(&answer, "/kind"), text(&answer, "/subject"), self.from);
+        let local = Some(text(&answer, "/local_subject"))
+            .filter(|local| !local.is_empty())
+            .unwrap_or_else(|| text(&answer, "/subject"));
+        let sentence = format!(
+            "{} imports {} `{}` of {} as `{local}`",
+            self.account,
+            text(&answer, "/kind"),
+            text(&answer, "/subject"),
+            self.from
+        );
         connect.done(&answer, self.dry.dry_run, &sentence);
         Ok(())
     }

@@ -74,7 +74,9 @@ fn limit(text: &str) -> Result<Limit, String> {
     if matches!(text, "unlimited" | "-1") {
         return Ok(Limit(None));
     }
-    text.parse().map(|number| Limit(Some(number))).map_err(|_| format!("`{text}` is no limit; write a number or `unlimited`"))
+    text.parse()
+        .map(|number| Limit(Some(number)))
+        .map_err(|_| format!("`{text}` is no limit; write a number or `unlimited`"))
 }
 
 impl Change {

@@ -18,7 +18,8 @@ const COLUMNS: [Column; 5] = [
     column("strict", "strict_signing_key_usage"),
     column("system account", "system_account"),
 ];
-const KEY_COLUMNS: [Column; 3] = [column("key", "key"), column("in vault", "in_vault"), column("created", "created_at")];
+const KEY_COLUMNS: [Column; 3] =
+    [column("key", "key"), column("in vault", "in_vault"), column("created", "created_at")];
 
 #[derive(Args, Debug)]
 pub(crate) struct Operator {
@@ -162,14 +163,18 @@ impl Create {
             .maybe("jwt", read(self.import_jwt.as_deref())?)
             .maybe("identity_seed", read(self.identity_seed_file.as_deref())?)
             .maybe("signing_seed", read(self.signing_seed_file.as_deref())?);
-        let mut body = Body::default().set("name", self.name).flag("strict_signing_key_usage", self.strict).list("tags", &self.tag);
+        let mut body = Body::default()
+            .set("name", self.name)
+            .flag("strict_signing_key_usage", self.strict)
+            .list("tags", &self.tag);
         if self.no_signing_key {
             body = body.set("signing_key", false);
         }
         if self.no_system_account {
             body = body.set("system_account", false);
         }
-        let answer = connect.api()?.post("operators", &body.object("import", import).into_value(), self.dry.dry_run).await?;
+        let answer =
+            connect.api()?.post("operators", &body.object("import", import).into_value(), self.dry.dry_run).await?;
         let sentence = format!("created operator {} {}", text(&answer, "/name"), text(&answer, "/key"));
         connect.done(&answer, self.dry.dry_run, &sentence);
         Ok(())

@@ -55,7 +55,8 @@ impl Revocation {
             Act::Add { account, user, at, dry } => {
                 let account = api.account(&account).await?;
                 let body = Body::default().set("user", target(&api, &account, &user).await?).maybe("at", at);
-                let answer = api.post(&format!("accounts/{account}/revocations"), &body.into_value(), dry.dry_run).await?;
+                let answer =
+                    api.post(&format!("accounts/{account}/revocations"), &body.into_value(), dry.dry_run).await?;
                 let sentence = format!("revoked what was issued to {user} until {}", text(&answer, "/before"));
                 connect.done(&answer, dry.dry_run, &sentence);
             }

@@ -27,9 +27,9 @@ impl SecretOut {
     /// Asked before anything is issued, so that no secret is made and lost.
     pub(crate) fn check(&self, what: &str) -> anyhow::Result<()> {
         match &self.out {
-            None if !self.show => {
-                Err(usage(format!("the {what} can be had only now: say where they go with --out FILE, or print them with --show")))
-            }
+            None if !self.show => Err(usage(format!(
+                "the {what} can be had only now: say where they go with --out FILE, or print them with --show"
+            ))),
             Some(path) if path.exists() && !self.force => {
                 Err(usage(format!("`{}` exists; choose another file, or replace it with --force", path.display())))
             }
@@ -53,7 +53,11 @@ impl SecretOut {
 /// The folder of a file that is to be written is there.
 pub(crate) fn check_folder(path: &Path) -> anyhow::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if folder.is_dir() { Ok(()) } else { Err(usage(format!("there is no folder `{}`; make it first", folder.display()))) }
+    if folder.is_dir() {
+        Ok(())
+    } else {
+        Err(usage(format!("there is no folder `{}`; make it first", folder.display())))
+    }
 }
 
 #[cfg(test)]

@@ -47,13 +47,27 @@ fn effect(effect: &Value) -> String {
         lines.push("who would be disconnected is not known: no broker could be asked".to_owned());
     }
     for one in items("disconnects") {
-        let who = [text(&one, "/user_name"), text(&one, "/user")].into_iter().find(|name| !name.is_empty()).unwrap_or_default();
+        let who = [text(&one, "/user_name"), text(&one, "/user")]
+            .into_iter()
+            .find(|name| !name.is_empty())
+            .unwrap_or_default();
         let cid = one.get("cid").map(Value::to_string).unwrap_or_default();
-        lines.push(format!("would disconnect {who} ({}, connection {cid}): {}", text(&one, "/ip"), text(&one, "/reason")));
+        lines.push(format!(
+            "would disconnect {who} ({}, connection {cid}): {}",
+            text(&one, "/ip"),
+            text(&one, "/reason")
+        ));
     }
     for one in items("imports_broken") {
-        let importer = [text(&one, "/importer_name"), text(&one, "/importer")].into_iter().find(|name| !name.is_empty()).unwrap_or_default();
-        lines.push(format!("would break the import of `{}` in {importer}: {}", text(&one, "/subject"), text(&one, "/detail")));
+        let importer = [text(&one, "/importer_name"), text(&one, "/importer")]
+            .into_iter()
+            .find(|name| !name.is_empty())
+            .unwrap_or_default();
+        lines.push(format!(
+            "would break the import of `{}` in {importer}: {}",
+            text(&one, "/subject"),
+            text(&one, "/detail")
+        ));
     }
     for warning in items("warnings") {
         lines.push(format!("note: {}", printable(warning.as_str().unwrap_or_default())));
@@ -85,9 +99,13 @@ mod tests {
 
     #[test]
     fn an_unknown_effect_is_not_shown_as_none() {
-        let text = effect(&json!({ "dry_run": true, "disconnects": [], "disconnects_known": false, "imports_broken": [], "warnings": [] }));
+        let text = effect(
+            &json!({ "dry_run": true, "disconnects": [], "disconnects_known": false, "imports_broken": [], "warnings": [] }),
+        );
         assert!(text.contains("not known") && !text.contains("nobody"), "{text}");
-        let text = effect(&json!({ "dry_run": true, "disconnects": [], "disconnects_known": true, "imports_broken": [], "warnings": [] }));
+        let text = effect(
+            &json!({ "dry_run": true, "disconnects": [], "disconnects_known": true, "imports_broken": [], "warnings": [] }),
+        );
         assert!(text.contains("nobody would be disconnected"), "{text}");
     }
 }

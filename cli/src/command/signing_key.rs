@@ -10,8 +10,12 @@ use super::template::Template;
 use crate::api::{Connect, Version};
 use crate::output::{Column, column};
 
-const COLUMNS: [Column; 4] =
-    [column("key", "key"), column("role", "scope/role"), column("in vault", "in_vault"), column("created", "created_at")];
+const COLUMNS: [Column; 4] = [
+    column("key", "key"),
+    column("role", "scope/role"),
+    column("in vault", "in_vault"),
+    column("created", "created_at"),
+];
 
 #[derive(Args, Debug)]
 pub(crate) struct SigningKey {

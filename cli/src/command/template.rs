@@ -65,7 +65,9 @@ impl Permissions {
     pub(crate) fn body(&self) -> Body {
         let publish = Body::default().list("allow", &self.allow_pub).list("deny", &self.deny_pub);
         let subscribe = Body::default().list("allow", &self.allow_sub).list("deny", &self.deny_sub);
-        let response = self.allow_responses.map(|max| Body::default().set("max", max).set("ttl_ms", self.response_ttl.unwrap_or(0)));
+        let response = self
+            .allow_responses
+            .map(|max| Body::default().set("max", max).set("ttl_ms", self.response_ttl.unwrap_or(0)));
         Body::default()
             .object("publish", publish)
             .object("subscribe", subscribe)
@@ -76,7 +78,8 @@ impl Permissions {
 impl Template {
     /// The fields that were said, as the API names them.
     pub(crate) fn body(&self) -> Body {
-        let limits = Body::default().maybe("subscriptions", self.max_subscriptions).maybe("payload_bytes", self.max_payload);
+        let limits =
+            Body::default().maybe("subscriptions", self.max_subscriptions).maybe("payload_bytes", self.max_payload);
         Body::default()
             .object("permissions", self.permissions.body())
             .object("limits", limits)
@@ -90,7 +93,8 @@ impl Template {
 }
 
 fn window(text: &str) -> Result<Value, String> {
-    let (start, end) = text.split_once('-').ok_or_else(|| format!("`{text}` is no time of day; write 08:00:00-18:00:00"))?;
+    let (start, end) =
+        text.split_once('-').ok_or_else(|| format!("`{text}` is no time of day; write 08:00:00-18:00:00"))?;
     Ok(json!({ "start": start, "end": end }))
 }
 

@@ -39,7 +39,11 @@ pub(crate) fn seconds(text: &str) -> Result<i64, String> {
 /// `15m` as milliseconds; `250ms` too.
 pub(crate) fn milliseconds(text: &str) -> Result<i64, String> {
     if let Some(number) = text.strip_suffix("ms") {
-        return number.parse().ok().filter(|ms| *ms > 0).ok_or_else(|| format!("`{text}` is no duration; write 250ms, 5s or 1m"));
+        return number
+            .parse()
+            .ok()
+            .filter(|ms| *ms > 0)
+            .ok_or_else(|| format!("`{text}` is no duration; write 250ms, 5s or 1m"));
     }
     seconds(text)?.checked_mul(1000).ok_or_else(|| format!("`{text}` is too long"))
 }

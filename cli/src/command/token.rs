@@ -120,7 +120,11 @@ impl Create {
         for name in &self.account {
             accounts.push(api.account(name).await?);
         }
-        let body = Body::default().set("name", self.name).set("role", self.role.as_str()).list("accounts", &accounts).with(self.expiry.body());
+        let body = Body::default()
+            .set("name", self.name)
+            .set("role", self.role.as_str())
+            .list("accounts", &accounts)
+            .with(self.expiry.body());
         let mut answer = api.post("tokens", &body.into_value(), false).await?;
         if whole_answer {
             output::json(&answer);

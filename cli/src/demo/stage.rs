@@ -51,7 +51,8 @@ impl Stage {
             debug: false,
         };
         let site = Site::start(&serve).await?;
-        let connect = Connect { url: None, ca: None, token_file: Some(Paths::new(&data).admin_token()), data, json: false };
+        let connect =
+            Connect { url: None, ca: None, token_file: Some(Paths::new(&data).admin_token()), data, json: false };
         Ok(Self { api: connect.api()?, folder, site })
     }
 
@@ -155,5 +156,7 @@ impl Actor {
 
 /// What happens in time, or an error that says what did not.
 pub(super) async fn within<T>(what: &str, work: impl Future<Output = T>) -> anyhow::Result<T> {
-    tokio::time::timeout(PATIENCE, work).await.with_context(|| format!("it did not happen within {} s that {what}", PATIENCE.as_secs()))
+    tokio::time::timeout(PATIENCE, work)
+        .await
+        .with_context(|| format!("it did not happen within {} s that {what}", PATIENCE.as_secs()))
 }

@@ -71,7 +71,13 @@ async fn issue(stage: &Stage, account: &str, user: &Value) -> anyhow::Result<(St
     Ok((field(&issued, "/user/key")?, creds))
 }
 
-async fn service(stage: &Stage, acme: &Tenant, globex: &Tenant, customer: &Actor, supplier: &Actor) -> anyhow::Result<()> {
+async fn service(
+    stage: &Stage,
+    acme: &Tenant,
+    globex: &Tenant,
+    customer: &Actor,
+    supplier: &Actor,
+) -> anyhow::Result<()> {
     title("globex exports a service, acme imports it, and a request goes across");
     let mut requests = subscribe(supplier, "price.get").await?;
     let nobody = customer.client.request("price.get", "apple".into()).await;
@@ -93,7 +99,13 @@ async fn service(stage: &Stage, acme: &Tenant, globex: &Tenant, customer: &Actor
     Ok(())
 }
 
-async fn stream(stage: &Stage, acme: &Tenant, globex: &Tenant, customer: &Actor, supplier: &Actor) -> anyhow::Result<()> {
+async fn stream(
+    stage: &Stage,
+    acme: &Tenant,
+    globex: &Tenant,
+    customer: &Actor,
+    supplier: &Actor,
+) -> anyhow::Result<()> {
     title("globex exports a stream, acme imports it, and messages come across");
     share(stage, acme, globex, "stream", "news.>", "globex.news.>").await?;
     let mut news = subscribe(customer, "globex.news.*").await?;
@@ -106,7 +118,14 @@ async fn stream(stage: &Stage, acme: &Tenant, globex: &Tenant, customer: &Actor,
 }
 
 /// Export and import, in force when this returns.
-async fn share(stage: &Stage, acme: &Tenant, globex: &Tenant, kind: &str, subject: &str, local: &str) -> anyhow::Result<()> {
+async fn share(
+    stage: &Stage,
+    acme: &Tenant,
+    globex: &Tenant,
+    kind: &str,
+    subject: &str,
+    local: &str,
+) -> anyhow::Result<()> {
     let export = json!({ "kind": kind, "subject": subject });
     stage.api.post(&format!("accounts/{}/exports", globex.key), &export, false).await?;
     stage.pushed(&globex.key).await?;
@@ -135,7 +154,9 @@ async fn refusal(stage: &Stage, acme: &Tenant) -> anyhow::Result<()> {
     guest.client.publish("secret.plans", "?".into()).await?;
     let refused = guest
         .told("the client is told of the refusal", |event| match event {
-            Event::ServerError(error) => Some(error.to_string()).filter(|text| text.to_lowercase().contains("permissions violation")),
+            Event::ServerError(error) => {
+                Some(error.to_string()).filter(|text| text.to_lowercase().contains("permissions violation"))
+            }
             _ => None,
         })
         .await?;
@@ -196,7 +217,10 @@ async fn proof(stage: &Stage) -> anyhow::Result<()> {
     std::fs::write(&export, &text)?;
     let verified = audit::check(&export, Some(&checkpoint), Some(&key))?;
     ensure!(!verified.trusted.is_empty(), "the log was not held against the checkpoint that was kept");
-    fact(&format!("{} entries, root {}, continuing the checkpoint and signed with the key that were kept", verified.size, verified.root));
+    fact(&format!(
+        "{} entries, root {}, continuing the checkpoint and signed with the key that were kept",
+        verified.size, verified.root
+    ));
     let index = entry_of(&text, "revocation.").context("the revocation is not in the log")?;
     tampered(stage, &text, &verified, index, &key)
 }

@@ -39,13 +39,21 @@ fn text(site: &Site, serve: &Serve) -> String {
     }
     text.push_str("\nTry it, in another terminal:\n\n");
     let nats = format!("nats --server {client} --tlsca {} --creds {}", quoted(&paths.ca()), quoted(&creds));
-    let _written = writeln!(text, "  {nats} sub 'greet.>'\n  {nats} pub greet.you hello\n  cordon{} account list", data_flag(&serve.data));
+    let _written = writeln!(
+        text,
+        "  {nats} sub 'greet.>'\n  {nats} pub greet.you hello\n  cordon{} account list",
+        data_flag(&serve.data)
+    );
     text
 }
 
 /// The address as somebody on this machine would dial it.
 fn shown(address: SocketAddr) -> String {
-    if address.ip().is_loopback() || address.ip().is_unspecified() { format!("localhost:{}", address.port()) } else { address.to_string() }
+    if address.ip().is_loopback() || address.ip().is_unspecified() {
+        format!("localhost:{}", address.port())
+    } else {
+        address.to_string()
+    }
 }
 
 /// `--data`, where it is needed.
@@ -75,7 +83,9 @@ mod tests {
 
     #[test]
     fn addresses_are_shown_as_they_are_dialled() {
-        for (bound, text) in [("127.0.0.1:4222", "localhost:4222"), ("0.0.0.0:1", "localhost:1"), ("10.1.2.3:4", "10.1.2.3:4")] {
+        for (bound, text) in
+            [("127.0.0.1:4222", "localhost:4222"), ("0.0.0.0:1", "localhost:1"), ("10.1.2.3:4", "10.1.2.3:4")]
+        {
             assert_eq!(shown(bound.parse().unwrap()), text);
         }
     }

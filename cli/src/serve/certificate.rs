@@ -27,7 +27,8 @@ pub(crate) fn names(hosts: &[String]) -> Vec<String> {
 /// Makes the authority and the server certificate, if they are not there or no longer enough.
 pub(crate) fn ensure(folder: &mut DataFolder, names: &[String], clock: &Clock) -> anyhow::Result<()> {
     let paths = folder.paths().clone();
-    let authority = Authority::open_or_create(&paths.authority(), clock.clone()).context("the certificate authority")?;
+    let authority =
+        Authority::open_or_create(&paths.authority(), clock.clone()).context("the certificate authority")?;
     let known = folder.server_certificate().cloned().unwrap_or_default();
     let is_there = paths.server_certificate().exists() && paths.server_key().exists();
     let covers = names.iter().all(|name| known.names.contains(name));
@@ -62,7 +63,12 @@ mod tests {
 
     #[test]
     fn the_certificate_is_for_this_machine_and_what_was_asked_for() {
-        let names = names(&["0.0.0.0".to_owned(), "broker.example.org".to_owned(), "localhost".to_owned(), "10.0.0.1".to_owned()]);
+        let names = names(&[
+            "0.0.0.0".to_owned(),
+            "broker.example.org".to_owned(),
+            "localhost".to_owned(),
+            "10.0.0.1".to_owned(),
+        ]);
         for name in ["localhost", "127.0.0.1", "::1", "broker.example.org", "10.0.0.1"] {
             assert_eq!(names.iter().filter(|known| *known == name).count(), 1, "{name}");
         }

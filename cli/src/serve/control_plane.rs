@@ -79,7 +79,12 @@ pub(crate) async fn open(folder: &DataFolder, serve: &Serve, clock: &Clock) -> a
 }
 
 /// Starts the control plane as a client of this broker.
-pub(crate) async fn start(mut control: Control, broker: &RunningBroker, folder: &DataFolder, serve: &Serve) -> anyhow::Result<RunningControl> {
+pub(crate) async fn start(
+    mut control: Control,
+    broker: &RunningBroker,
+    folder: &DataFolder,
+    serve: &Serve,
+) -> anyhow::Result<RunningControl> {
     let mut address = broker.client_address;
     if address.ip().is_unspecified() {
         address.set_ip(Ipv4Addr::LOCALHOST.into());

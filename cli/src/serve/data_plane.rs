@@ -32,10 +32,16 @@ pub(crate) fn listener_files(paths: &Paths) -> ListenerFiles {
 }
 
 /// Starts the broker; it serves when this returns.
-pub(crate) async fn start(folder: &DataFolder, control: &Control, serve: &Serve, clock: &Clock) -> anyhow::Result<RunningBroker> {
+pub(crate) async fn start(
+    folder: &DataFolder,
+    control: &Control,
+    serve: &Serve,
+    clock: &Clock,
+) -> anyhow::Result<RunningBroker> {
     let paths = folder.paths();
     let trust = Arc::new(trust(control, folder.operator()).await?);
-    let system = trust.system_account().context("the operator has no system account, so the broker cannot be managed")?;
+    let system =
+        trust.system_account().context("the operator has no system account, so the broker cannot be managed")?;
     let accounts = accounts(paths, control, &trust, &system, clock).await?;
     let lookup: Arc<dyn AccountLookup> = accounts.clone();
     let mut mode = OperatorMode::new(trust, lookup);
@@ -78,10 +84,14 @@ async fn trust(control: &Control, own: Option<&str>) -> anyhow::Result<Trust> {
     let mut operators: Vec<Verified<Operator>> = Vec::new();
     let mut system_account = None;
     for row in rows {
-        let operator = decode::<Operator>(&row.claims_jwt).with_context(|| format!("the stored JWT of operator `{}`", row.name))?;
+        let operator = decode::<Operator>(&row.claims_jwt)
+            .with_context(|| format!("the stored JWT of operator `{}`", row.name))?;
         match (system_account, operator.nats.system_account) {
             (Some(ours), Some(theirs)) if ours != theirs => {
-                tracing::warn!("operator `{}` has a system account of its own, so this broker does not trust it", row.name);
+                tracing::warn!(
+                    "operator `{}` has a system account of its own, so this broker does not trust it",
+                    row.name
+                );
                 continue;
             }
             (None, named) => system_account = named,
@@ -93,16 +103,26 @@ async fn trust(control: &Control, own: Option<&str>) -> anyhow::Result<Trust> {
 }
 
 /// The directory of account JWTs, with the system account in it.
-async fn accounts(paths: &Paths, control: &Control, trust: &Arc<Trust>, system: &AccountKey, clock: &Clock) -> anyhow::Result<Arc<CachedAccounts>> {
+async fn accounts(
+    paths: &Paths,
+    control: &Control,
+    trust: &Arc<Trust>,
+    system: &AccountKey,
+    clock: &Clock,
+) -> anyhow::Result<Arc<CachedAccounts>> {
     let now = clock.unix_seconds();
     let options = DirectoryOptions { delete: DeleteMode::Rename, ..DirectoryOptions::default() };
     let resolver = DirectoryResolver::open(paths.resolver(), options, now)?;
     for name in resolver.ignored() {
-        tracing::warn!("`{name}` in `{}` holds no account JWT of that key and is not served", paths.resolver().display());
+        tracing::warn!(
+            "`{name}` in `{}` holds no account JWT of that key and is not served",
+            paths.resolver().display()
+        );
     }
     let mut reader = control.store().read().await.context("the store cannot be read")?;
     let row = reader.accounts().lookup(system).await?.context("the system account is not in the store")?;
-    let record = trust.admit_account(&row.claims_jwt, Some(system), now).context("the system account is not believed")?;
+    let record =
+        trust.admit_account(&row.claims_jwt, Some(system), now).context("the system account is not believed")?;
     resolver.store(&record, StorePolicy::Merge, now).context("the system account cannot be stored for the broker")?;
     Ok(Arc::new(CachedAccounts::new(trust.clone(), Arc::new(resolver))))
 }

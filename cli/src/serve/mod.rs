@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use cordon_admin::store::{AccountState, Page};
 use cordon_admin::RunningControl;
+use cordon_admin::store::{AccountState, Page};
 use cordon_auth::clock::Clock;
 use cordon_server::RunningBroker;
 
@@ -168,7 +168,9 @@ async fn all_pushed(control: &RunningControl) -> anyhow::Result<bool> {
 
 /// A port that is taken, with the flag that chooses another.
 pub(crate) fn port_taken(address: SocketAddr, flag: &str, error: impl Into<anyhow::Error>) -> anyhow::Error {
-    error.into().context(format!("{address} cannot be listened on: stop what uses the port, or choose another with {flag} (0 picks one)"))
+    error.into().context(format!(
+        "{address} cannot be listened on: stop what uses the port, or choose another with {flag} (0 picks one)"
+    ))
 }
 
 #[cfg(test)]

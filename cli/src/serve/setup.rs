@@ -7,11 +7,11 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use cordon_accounts::key::{AccountKey, OperatorKey};
+use cordon_admin::Control;
 use cordon_admin::issuing::{Act, Issuer};
 use cordon_admin::model::{IssuedUser, NewAccount, NewOperator, NewToken, NewUser, Renewal};
 use cordon_admin::roles::RoleName;
 use cordon_admin::store::{OperatorRow, Page};
-use cordon_admin::Control;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::data_folder::DataFolder;
@@ -41,7 +41,8 @@ pub(crate) async fn run(folder: &mut DataFolder, control: &Control) -> anyhow::R
     let operator = operator(folder, control).await?;
     let system = operator.system_account.context("the operator has no system account")?;
     let paths = folder.paths().clone();
-    files::make_private_folder(&paths.creds()).with_context(|| format!("cannot write `{}`", paths.creds().display()))?;
+    files::make_private_folder(&paths.creds())
+        .with_context(|| format!("cannot write `{}`", paths.creds().display()))?;
     creds(control, &system, SYSTEM_USER, &paths.system_creds()).await?;
     let tenant = tenant(control, &operator.key).await?;
     creds(control, &tenant, USER, &paths.creds().join(format!("{TENANT}-{USER}.creds"))).await?;
@@ -68,7 +69,13 @@ pub(crate) async fn owner_token(issuer: &Issuer, path: &Path) -> anyhow::Result<
     if path.exists() {
         return Ok(SecretString::from(files::read(path)?.trim().to_owned()));
     }
-    let new = NewToken { name: "owner".to_owned(), role: RoleName::Owner, accounts: Vec::new(), expires_at: None, expires_in_seconds: None };
+    let new = NewToken {
+        name: "owner".to_owned(),
+        role: RoleName::Owner,
+        accounts: Vec::new(),
+        expires_at: None,
+        expires_in_seconds: None,
+    };
     let issued = issuer.create_token(&act(), &new).await.context("the owner's token cannot be made")?;
     let secret = SecretString::from(issued.secret.context("the owner's token has no secret")?);
     files::write(path, format!("{}\n", secret.expose_secret()).as_bytes(), Readable::ByOwner)?;
@@ -93,7 +100,8 @@ async fn tenant(control: &Control, operator: &OperatorKey) -> anyhow::Result<Acc
     if let Some(row) = known {
         return Ok(row.key);
     }
-    let new = NewAccount { name: TENANT.to_owned(), description: "the first tenant".to_owned(), ..NewAccount::default() };
+    let new =
+        NewAccount { name: TENANT.to_owned(), description: "the first tenant".to_owned(), ..NewAccount::default() };
     let made = control.issuer().create_account(&act(), new).await.context("the first tenant cannot be made")?;
     made.key.parse().context("the first tenant has no key")
 }

@@ -43,7 +43,10 @@ fn lasting(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         for entry in std::fs::read_dir(next).unwrap() {
             let path = entry.unwrap().path();
             let name = path.strip_prefix(folder).unwrap().display().to_string();
-            let moves = name.starts_with("cordon.db") || name.starts_with("broker/security") || name == "ledger/checkpoint" || name == "run.json";
+            let moves = name.starts_with("cordon.db")
+                || name.starts_with("broker/security")
+                || name == "ledger/checkpoint"
+                || name == "run.json";
             if path.is_dir() {
                 work.push(path);
             } else if !moves {
@@ -74,7 +77,15 @@ async fn a_second_start_finds_everything_and_changes_nothing() {
     assert_eq!(run.monitor_address, site.broker.monitor_address);
     site.stop().await;
     let before = lasting(&data);
-    for name in ["admin-token", "vault.key", "ca/ca.pem", "tls/server.key", "creds/system.creds", "creds/default-app.creds", "ledger/key.pub"] {
+    for name in [
+        "admin-token",
+        "vault.key",
+        "ca/ca.pem",
+        "tls/server.key",
+        "creds/system.creds",
+        "creds/default-app.creds",
+        "ledger/key.pub",
+    ] {
         assert!(before.contains_key(name), "{name} is missing among {:?}", before.keys());
     }
     let site = start(&serve(&data)).await.unwrap();

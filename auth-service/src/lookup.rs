@@ -6,6 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use cordon_accounts::key::AccountKey;
 use cordon_accounts::reason::Reason;
@@ -17,6 +18,8 @@ use crate::trust::{AccountError, Trust};
 
 /// Seconds that must pass before an expired account is fetched again.
 const REFETCH_AFTER_S: i64 = 1;
+/// How long the resolver may take: less than a peer has to authenticate, as upstream.
+const ANSWER_WITHIN: Duration = Duration::from_millis(1900);
 /// How often an account is fetched anew because some account was deleted meanwhile.
 const FETCHES: usize = 8;
 
@@ -160,7 +163,10 @@ impl CachedAccounts {
 
     async fn fetch(&self, key: AccountKey, now: i64) -> Result<Arc<AccountRecord>, LookupError> {
         let resolver = Arc::clone(&self.resolver);
-        let answer = tokio::task::spawn_blocking(move || resolver.lookup(&key)).await;
+        let answer = tokio::task::spawn_blocking(move || resolver.lookup(&key));
+        let Ok(answer) = tokio::time::timeout(ANSWER_WITHIN, answer).await else {
+            return Err(LookupError::Unavailable("the resolver did not answer in time".to_owned()));
+        };
         let token = match answer {
             Ok(Ok(Some(token))) => token,
             Ok(Ok(None)) => return Err(LookupError::Unknown(key)),
@@ -251,6 +257,37 @@ mod tests {
         assert!(Arc::ptr_eq(&accounts.put(old, NOW), &new));
         assert!(Arc::ptr_eq(&accounts.put(record(NOW - 10), NOW), &new), "the same token keeps its record");
     }
+    #[tokio::test]
+    async fn a_resolver_that_does_not_answer_costs_only_those_who_need_it() {
+        let (house, other) = (House::new(), House::new());
+        let (resolver, accounts) = accounts(&house);
+        let key = account_key(&house.account);
+        resolver.store(&house.record(), StorePolicy::Push, NOW).unwrap();
+        accounts.account(&key, NOW).await.unwrap();
+        resolver.stuck.store(true, Ordering::SeqCst);
+        let unknown = account_key(&other.account);
+        let waiting = accounts.account(&unknown, NOW);
+        tokio::pin!(waiting);
+        assert!(poll_once(&mut waiting).await.is_none());
+        accounts.account(&key, NOW).await.expect("what is loaded is there while others wait");
+        let error = waiting.await.unwrap_err();
+        assert_eq!(error.reason(), Reason::AccountUnavailable);
+        resolver.stuck.store(false, Ordering::SeqCst);
+        let error = accounts.account(&unknown, NOW).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::AccountUnknown, "it answers again");
+    }
+
+    /// Polls once.
+    async fn poll_once<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Option<T> {
+        std::future::poll_fn(|context| {
+            std::task::Poll::Ready(match Pin::new(&mut *future).poll(context) {
+                std::task::Poll::Ready(done) => Some(done),
+                std::task::Poll::Pending => None,
+            })
+        })
+        .await
+    }
+
     #[test]
     fn what_was_fetched_before_a_deletion_does_not_come_back() {
         let house = House::new();

@@ -183,6 +183,8 @@ pub(crate) struct FakeResolver {
     pub(crate) inner: MemoryResolver,
     pub(crate) lookups: AtomicUsize,
     pub(crate) down: AtomicBool,
+    /// While it is set, look-ups do not come back.
+    pub(crate) stuck: AtomicBool,
     /// Answered for every key, whatever is stored.
     pub(crate) instead: Option<String>,
 }
@@ -190,6 +192,9 @@ pub(crate) struct FakeResolver {
 impl Resolver for FakeResolver {
     fn lookup(&self, key: &AccountKey) -> Result<Option<String>, ResolverError> {
         self.lookups.fetch_add(1, Ordering::SeqCst);
+        while self.stuck.load(Ordering::SeqCst) {
+            std::thread::park_timeout(std::time::Duration::from_millis(1));
+        }
         if self.down.load(Ordering::SeqCst) {
             return Err(ResolverError::Full);
         }

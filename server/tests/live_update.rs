@@ -175,3 +175,44 @@ fn mappings_come_and_go_with_the_claims_and_permissions_see_the_mapped_subject()
     only_foo.send("SUB foo 1\r\n");
     only_foo.exchange("PUB foo 0\r\n\r\n", "MSG foo 1 0\r\n\r\n");
 }
+
+#[test]
+fn what_goes_from_the_claims_goes_live() {
+    let mut account = Account::new("A");
+    account.claims.nats.limits.subs = Limit(1);
+    account.claims.nats.limits.payload = Limit(4);
+    account.claims.nats.default_permissions.publish.deny = vec!["secret".to_owned()];
+    let house = House::new(&[&account]);
+    let mut peer = house.join(&account);
+    peer.exchange_only("SUB a 1\r\nSUB b 2\r\n", "-ERR 'maximum subscriptions exceeded'\r\n");
+    peer.exchange_only("PUB secret 0\r\n\r\n", "-ERR 'Permissions Violation for Publish to \"secret\"'\r\n");
+    account.claims.nats.limits.subs = Limit(-1);
+    account.claims.nats.limits.payload = Limit(-1);
+    account.claims.nats.default_permissions = PermissionsClaim::default();
+    house.push(&account);
+    peer.exchange_only("SUB secret 2\r\nPUB secret 9\r\n123456789\r\n", "MSG secret 2 9\r\n123456789\r\n");
+}
+
+#[test]
+fn a_revocation_of_everyone_spares_those_who_are_issued_later() {
+    use cordon_accounts::claims::revocation::Revoked;
+    let mut account = Account::new("A");
+    let house = House::new(&[&account]);
+    let now = Clock::system().unix_seconds();
+    let users = [account.user(|_| {}), account.user(|_| {})];
+    let mut peers = users.each_ref().map(|user| house.join_as(user));
+    // They were issued ten seconds ago.
+    account.claims.nats.revocations.revoke(Revoked::All, now - 15);
+    house.push(&account);
+    peers.iter_mut().for_each(support::Peer::expect_nothing);
+    account.claims.nats.revocations.revoke(Revoked::All, now - 5);
+    house.push(&account);
+    for peer in &mut peers {
+        peer.expect_end("-ERR 'User Authentication Revoked'\r\n");
+    }
+    house.present(&users[0]).expect_end("-ERR 'Authorization Violation'\r\n");
+    let mut later = cordon_accounts::claims::UserClaims::new(users[0].seed.public().try_into().unwrap());
+    later.name = "again".to_owned();
+    let jwt = later.encode(&account.seed, now - 4).unwrap();
+    house.join_as(&house::TestUser { seed: users[0].seed.duplicate(), jwt });
+}

@@ -129,21 +129,23 @@ impl NatsBroker {
     }
 
     async fn ping_for_ever(self, mut woken: mpsc::Receiver<()>, stop: CancellationToken) {
+        let mut reconnected = true;
         loop {
             if self.is_connected() {
-                self.ping_all().await;
+                self.ping_all(reconnected).await;
                 self.shared.connected.notify_waiters();
             }
-            tokio::select! {
+            reconnected = tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(limits::BROKER_PING_INTERVAL) => {}
-                rung = woken.recv() => if rung.is_none() { return },
-            }
+                () = tokio::time::sleep(limits::BROKER_PING_INTERVAL) => false,
+                rung = woken.recv() => if rung.is_some() { true } else { return },
+            };
         }
     }
 
-    /// Asks who is there, and remembers who answers.
-    async fn ping_all(&self) {
+    /// Asks who is there, and remembers who answers. After a new connect whoever does not is forgotten: a
+    /// broker that was killed is back under another id, and pushes would wait for the old one.
+    async fn ping_all(&self, reconnected: bool) {
         let subject = "$SYS.REQ.SERVER.PING".to_owned();
         let replies = self
             .gather_until_quiet(subject, Bytes::new(), limits::BROKER_ANSWER_TIME, limits::BROKER_QUIET_TIME, |_| false)
@@ -161,7 +163,8 @@ impl NatsBroker {
                     appeared.push(info.id);
                 }
             }
-            known.retain(|_, broker| now.saturating_sub(broker.seen_at) <= limits::BROKER_FORGOTTEN_SECONDS);
+            let patience = if reconnected { 0 } else { limits::BROKER_FORGOTTEN_SECONDS };
+            known.retain(|_, broker| now.saturating_sub(broker.seen_at) <= patience);
         }
         for server in appeared {
             if self.shared.events.send(BrokerEvent::Appeared { server }).await.is_err() {

@@ -154,7 +154,12 @@ impl Answer {
         assert_eq!(self.headers["content-type"], "application/problem+json", "{}", self.request);
         assert_eq!(self.body["type"], format!("urn:cordon:problem:{code}"), "{}: {}", self.request, self.text);
         for field in ["title", "detail", "remedy", "request_id"] {
-            assert!(self.body[field].as_str().is_some_and(|text| !text.is_empty()), "{}: no `{field}` in {}", self.request, self.text);
+            assert!(
+                self.body[field].as_str().is_some_and(|text| !text.is_empty()),
+                "{}: no `{field}` in {}",
+                self.request,
+                self.text
+            );
         }
         self.body
     }

@@ -20,6 +20,7 @@ pub mod api;
 pub mod binary;
 pub mod certificates;
 pub mod client;
+pub mod model;
 pub mod peer;
 pub mod process;
 pub mod serve;

@@ -56,8 +56,10 @@ impl Peer {
 
     /// Sends bytes, whether or not the broker still reads them.
     pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
-        within("the broker reads", async { self.stream.write_all(bytes.as_ref()).await.is_ok() && self.stream.flush().await.is_ok() })
-            .await
+        within("the broker reads", async {
+            self.stream.write_all(bytes.as_ref()).await.is_ok() && self.stream.flush().await.is_ok()
+        })
+        .await
     }
 
     /// Requires that exactly these bytes come next.
@@ -133,7 +135,10 @@ impl Peer {
                 count > 0
             }
             Err(error)
-                if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe) =>
+                if matches!(
+                    error.kind(),
+                    ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe
+                ) =>
             {
                 false
             }

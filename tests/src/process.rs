@@ -36,7 +36,8 @@ impl Process {
         if debug {
             command.env("CORDON_LOG", "debug");
         }
-        let child = command.args(arguments).stdout(file.try_clone().unwrap()).stderr(file).kill_on_drop(true).spawn().unwrap();
+        let child =
+            command.args(arguments).stdout(file.try_clone().unwrap()).stderr(file).kill_on_drop(true).spawn().unwrap();
         Self { child, log }
     }
 

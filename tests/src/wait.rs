@@ -12,10 +12,10 @@ const INTERVAL: Duration = Duration::from_millis(20);
 
 /// Waits for what must come by itself.
 pub async fn within<T>(what: impl Display, coming: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, coming).await {
-        Ok(value) => value,
-        Err(_) => panic!("waited {PATIENCE:?} in vain: {what}"),
-    }
+    let Ok(value) = tokio::time::timeout(PATIENCE, coming).await else {
+        panic!("waited {PATIENCE:?} in vain: {what}");
+    };
+    value
 }
 
 /// Asks until the answer is there.

@@ -17,7 +17,8 @@ struct Club {
 impl Club {
     async fn open() -> Self {
         let serve = Serve::start().await;
-        let (host, guest, stranger) = (serve.tenant("host").await, serve.tenant("guest").await, serve.tenant("stranger").await);
+        let (host, guest, stranger) =
+            (serve.tenant("host").await, serve.tenant("guest").await, serve.tenant("stranger").await);
         let export = host.add("exports", json!({"kind": "service", "subject": "door.*", "token_required": true})).await;
         let mut door = serve.peer(&host.user("doorman").await.creds).await;
         door.send("SUB door.* 1\r\n").await;
@@ -60,7 +61,8 @@ impl Club {
 async fn only_the_holder_of_an_activation_gets_in() {
     let mut club = Club::open().await;
     let api = club.serve.api();
-    let without = json!({"kind": "service", "account": club.host.key, "subject": "door.main", "local_subject": "club.door"});
+    let without =
+        json!({"kind": "service", "account": club.host.key, "subject": "door.main", "local_subject": "club.door"});
     api.post(&club.guest.path("imports"), &without).await.problem(422, "import-refused");
 
     let issued = club.activate(json!({"importer": club.guest.key})).await;
@@ -96,7 +98,8 @@ async fn a_revoked_activation_stops_at_once_and_a_new_one_works() {
     // A token of the same second as the revocation is revoked as well.
     let renewed = wait::until("a token newer than the revocation", async || {
         let issued = club.activate(json!({"importer": club.guest.key})).await;
-        let answer = club.serve.api().post(&club.guest.path("imports"), &club.wish(issued["token"].as_str().unwrap())).await;
+        let answer =
+            club.serve.api().post(&club.guest.path("imports"), &club.wish(issued["token"].as_str().unwrap())).await;
         (answer.status == 201).then_some(answer.body)
     })
     .await;

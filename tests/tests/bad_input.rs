@@ -169,7 +169,9 @@ async fn every_fault_of_credentials_looks_the_same_outside_and_has_its_reason_in
         ("signer_unknown", forge.creds(&stranger, |_| {})),
         (
             "account_unknown",
-            forge.creds(&forge.signer, |claims| claims.nats.issuer_account = Some(AccountKey::try_from(elsewhere).unwrap())),
+            forge.creds(&forge.signer, |claims| {
+                claims.nats.issuer_account = Some(AccountKey::try_from(elsewhere).unwrap())
+            }),
         ),
         (
             "address_not_allowed",
@@ -177,7 +179,8 @@ async fn every_fault_of_credentials_looks_the_same_outside_and_has_its_reason_in
         ),
         (
             "connection_type_not_allowed",
-            forge.creds(&forge.signer, |claims| claims.nats.template.allowed_connection_types = vec!["MQTT".to_owned()]),
+            forge
+                .creds(&forge.signer, |claims| claims.nats.template.allowed_connection_types = vec!["MQTT".to_owned()]),
         ),
     ];
     for (reason, creds) in cases {

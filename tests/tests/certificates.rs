@@ -52,7 +52,10 @@ async fn a_certificate_of_the_authority_connects_as_the_user_it_is_mapped_to() {
         assert_eq!(peer.fence().await, "", "{name}");
         peer.refused("PUB other 1\r\nx\r\n", r#"Permissions Violation for Publish to "other""#).await;
         let seen = serve.api().list(&tenant.path("connections")).await;
-        assert!(seen.iter().any(|connection| connection["client_name"] == name && connection["user"] == user.key.as_str()), "{seen:?}");
+        assert!(
+            seen.iter().any(|connection| connection["client_name"] == name && connection["user"] == user.key.as_str()),
+            "{seen:?}"
+        );
     }
 }
 
@@ -87,7 +90,8 @@ async fn a_connection_ends_with_its_certificate() {
     let serve = Serve::start().await;
     let tenant = serve.tenant("fleet").await;
     fs::write(serve.folder().join("device.creds"), tenant.user("device").await.creds).unwrap();
-    let done = serve.run(["certificate", "map", "brief@example.org", "--creds", "device.creds", "--data", "data"]).await;
+    let done =
+        serve.run(["certificate", "map", "brief@example.org", "--creds", "device.creds", "--data", "data"]).await;
     assert!(done.status.success(), "{done:?}");
     let serve = serve.restart().await;
     let (certificate, key) = certificates::brief(&serve, "brief@example.org", Duration::from_secs(3));

@@ -96,7 +96,8 @@ async fn expiry_ends_the_connection_to_the_second() {
     assert_eq!(ending.end().await, "-ERR 'User Authentication Expired'\r\n");
     let expired_at = cordon_tests::wait::now();
     let expires = short.view["expires_at"].as_str().unwrap();
-    let expires = time::OffsetDateTime::parse(expires, &time::format_description::well_known::Rfc3339).unwrap().unix_timestamp();
+    let expires =
+        time::OffsetDateTime::parse(expires, &time::format_description::well_known::Rfc3339).unwrap().unix_timestamp();
     assert!((expires..=expires + 2).contains(&expired_at), "expires {expires}, ended {expired_at}");
     // During its last second a token still is one, for what is left of it.
     cordon_tests::wait::until("the second is over", async || (cordon_tests::wait::now() > expires).then_some(())).await;

@@ -49,7 +49,8 @@ async fn a_queue_group_has_members_of_its_own_account_only() {
 #[tokio::test]
 async fn a_third_account_sees_nothing_of_what_two_share() {
     let serve = Serve::start().await;
-    let (maker, buyer, stranger) = (serve.tenant("maker").await, serve.tenant("buyer").await, serve.tenant("stranger").await);
+    let (maker, buyer, stranger) =
+        (serve.tenant("maker").await, serve.tenant("buyer").await, serve.tenant("stranger").await);
     maker.export("service", "orders").await;
     maker.export("stream", "prices").await;
     buyer.import("service", &maker, "orders", "orders").await;
@@ -69,7 +70,10 @@ async fn a_third_account_sees_nothing_of_what_two_share() {
     exporter.send(format!("PUB {reply} 1\r\n!\r\nPUB prices 1\r\n9\r\n")).await;
     exporter.fence().await;
     let received = importer.fence().await;
-    assert!(received.contains("MSG answers 2 1\r\n!\r\n") && received.contains("MSG prices 1 1\r\n9\r\n"), "{received}");
+    assert!(
+        received.contains("MSG answers 2 1\r\n!\r\n") && received.contains("MSG prices 1 1\r\n9\r\n"),
+        "{received}"
+    );
     // The third can neither hear it nor use the reply subject, the service or the stream.
     third.send(format!("PUB {reply} 1\r\nz\r\nPUB orders answers 1\r\nz\r\nPUB prices 1\r\nz\r\n")).await;
     let seen = third.fence().await;

@@ -55,7 +55,8 @@ async fn broker_events_arrive_numbered_without_gaps_and_with_their_reasons() {
     }
     peer.fence().await;
     for number in 0..5 {
-        let entry = serve.api().ledger_entry("outcome=refused", |entry| refusal_of(entry, &format!("secret.{number}"))).await;
+        let entry =
+            serve.api().ledger_entry("outcome=refused", |entry| refusal_of(entry, &format!("secret.{number}"))).await;
         assert_eq!(entry["reason"], "publish_denied", "{entry}");
         assert_eq!(entry["account"], tenant.key.as_str(), "{entry}");
     }
@@ -75,7 +76,9 @@ async fn broker_events_arrive_numbered_without_gaps_and_with_their_reasons() {
 }
 
 fn refusal_of(entry: &Value, subject: &str) -> bool {
-    entry["object"] == subject || entry["references"].to_string().contains(subject) || entry["detail"].to_string().contains(subject)
+    entry["object"] == subject
+        || entry["references"].to_string().contains(subject)
+        || entry["detail"].to_string().contains(subject)
 }
 
 /// The numbers of all broker events in the ledger, sorted.
@@ -107,7 +110,11 @@ async fn an_export_verifies_offline_and_every_touch_is_named() {
         lines.join("\n") + "\n"
     };
     let cases: [(&str, String, &str); 4] = [
-        ("changed", touched(&|lines| lines[target] = lines[target].replace("user.create", "user.delete")), "was changed"),
+        (
+            "changed",
+            touched(&|lines| lines[target] = lines[target].replace("user.create", "user.delete")),
+            "was changed",
+        ),
         ("missing", touched(&|lines| drop(lines.remove(target))), "is missing"),
         ("reordered", touched(&|lines| lines.swap(target, target + 1)), "is out of order"),
         ("cut", touched(&|lines| lines.truncate(target)), "was cut off"),
@@ -116,7 +123,11 @@ async fn an_export_verifies_offline_and_every_touch_is_named() {
         fs::write(serve.folder().join("touched.jsonl"), text).unwrap();
         let done = verify("touched.jsonl").await;
         assert!(!done.status.success(), "{case}: {done:?}");
-        assert!(done.stderr.contains(&format!("entry {index}")) && done.stderr.contains(told), "{case}: {}", done.stderr);
+        assert!(
+            done.stderr.contains(&format!("entry {index}")) && done.stderr.contains(told),
+            "{case}: {}",
+            done.stderr
+        );
     }
 }
 

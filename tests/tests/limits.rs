@@ -160,11 +160,18 @@ async fn a_receiver_that_does_not_read_is_cut_off_and_others_get_everything() {
     let closed = wait::until("monitoring names the slow consumer", async || {
         let page = serve.monitor("connz?state=closed").await;
         let closed = page["connections"].as_array()?.clone();
-        closed.into_iter().find(|connection| connection["reason"].as_str().is_some_and(|reason| reason.starts_with("Slow Consumer")))
+        closed
+            .into_iter()
+            .find(|connection| connection["reason"].as_str().is_some_and(|reason| reason.starts_with("Slow Consumer")))
     })
     .await;
     assert_eq!(closed["cid"], cid, "{closed}");
     let page = serve.monitor("varz").await;
     assert_eq!(page["slow_consumers"], 1, "{page}");
-    serve.api().ledger_entry("outcome=refused", |entry| entry["reason"].as_str().is_some_and(|reason| reason.starts_with("slow_consumer"))).await;
+    serve
+        .api()
+        .ledger_entry("outcome=refused", |entry| {
+            entry["reason"].as_str().is_some_and(|reason| reason.starts_with("slow_consumer"))
+        })
+        .await;
 }

@@ -50,7 +50,8 @@ async fn a_wildcard_subscription_is_not_a_way_around_a_deny() {
     plain.fence().await;
     publisher.send("PUB orders.secret 1\r\nx\r\nPUB deep.er.still 1\r\nx\r\nPUB orders.open 1\r\ny\r\n").await;
     publisher.fence().await;
-    let mut seen: Vec<_> = plain.fence().await.split("\r\n").filter(|line| line.starts_with("MSG")).map(str::to_owned).collect();
+    let mut seen: Vec<_> =
+        plain.fence().await.split("\r\n").filter(|line| line.starts_with("MSG")).map(str::to_owned).collect();
     seen.sort();
     assert_eq!(seen, ["MSG orders.open 1 1", "MSG orders.open 2 1"]);
 }
@@ -133,7 +134,9 @@ async fn an_explanation_names_the_rule_that_decides() {
     let tenant = serve.tenant("acme").await;
     let permissions = json!({"publish": {"allow": ["orders.>"], "deny": ["orders.secret"]}});
     let user = tenant.user_with(json!({"name": "clerk", "permissions": permissions})).await;
-    for (subject, allowed, told) in [("orders.new", true, "orders.>"), ("orders.secret", false, "orders.secret"), ("other", false, "allow")] {
+    for (subject, allowed, told) in
+        [("orders.new", true, "orders.>"), ("orders.secret", false, "orders.secret"), ("other", false, "allow")]
+    {
         let question = json!({"action": "publish", "account": tenant.key, "user": user.key, "subject": subject});
         let answer = serve.api().post("explain", &question).await.ok(200);
         assert_eq!(answer["allowed"], allowed, "{subject}: {answer}");

@@ -97,7 +97,9 @@ async fn play(serve: &Serve) -> Canaries {
     canaries.plant("a guessed API token", guess);
     api.with_token(guess).get("accounts").await.problem(401, "unauthenticated");
     let query = "canary-in-a-query-0123456789";
-    api.post("operators", &json!({"name": "bad", "import": {"identity_seed": "SOCANARYCANARYCANARYCANARY"}})).await.problem(422, "invalid");
+    api.post("operators", &json!({"name": "bad", "import": {"identity_seed": "SOCANARYCANARYCANARYCANARY"}}))
+        .await
+        .problem(422, "invalid");
     canaries.plant("a malformed seed", "SOCANARYCANARYCANARYCANARY");
     api.get(&format!("accounts/{query}")).await;
     buyer.add("revocations", json!({"user": bob.key})).await;
@@ -157,7 +159,8 @@ fn search(canaries: &Canaries, folder: &Path) {
             let mut bytes = fs::read(&path).unwrap();
             if name.starts_with("cordon.db") {
                 // User claims are stored, sealed seeds are; seeds and API tokens in clear are not.
-                let tokens: Vec<_> = canaries.0.keys().filter(|what| what.starts_with("token of")).map(String::as_str).collect();
+                let tokens: Vec<_> =
+                    canaries.0.keys().filter(|what| what.starts_with("token of")).map(String::as_str).collect();
                 canaries.without(&tokens).without(&["an activation"]).require_absent(&name, &bytes);
                 bytes.clear();
             }

@@ -176,12 +176,42 @@ async fn a_stream_crosses_under_its_local_subject_until_import_or_export_is_gone
     market.buyer.import("stream", &market.maker, "prices.>", "market.prices.>").await;
     publisher.send("PUB prices.gold 1\r\n2\r\n").await;
     publisher.fence().await;
-    assert_eq!(gold.fence().await, "MSG market.prices.gold 1 1\r\n2\r\n", "a subscription that stayed sees the new import");
+    assert_eq!(
+        gold.fence().await,
+        "MSG market.prices.gold 1 1\r\n2\r\n",
+        "a subscription that stayed sees the new import"
+    );
 
     market.maker.remove("exports", export["id"].as_str().unwrap()).await;
     publisher.send("PUB prices.gold 1\r\n3\r\n").await;
     publisher.fence().await;
     assert_eq!(gold.fence().await, "", "the export is gone");
+}
+
+#[tokio::test]
+async fn one_queue_group_on_both_sides_of_a_stream_shares_each_message() {
+    let market = Market::open().await;
+    market.maker.export("stream", "prices").await;
+    market.buyer.import("stream", &market.maker, "prices", "market.prices").await;
+    let mut ours = market.serve.peer(&market.maker.user("ours").await.creds).await;
+    let mut theirs = market.serve.peer(&market.buyer.user("theirs").await.creds).await;
+    let mut apart = market.serve.peer(&market.buyer.user("apart").await.creds).await;
+    for (peer, subscription) in [
+        (&mut ours, "SUB prices q 1\r\n"),
+        (&mut theirs, "SUB market.prices q 1\r\n"),
+        (&mut apart, "SUB market.prices other 1\r\n"),
+    ] {
+        peer.send(subscription).await;
+        peer.fence().await;
+    }
+    for _ in 0..100 {
+        ours.send("PUB prices 1\r\nx\r\n").await;
+    }
+    let here = ours.fence().await.matches("MSG prices 1 1\r\nx\r\n").count();
+    let there = theirs.fence().await.matches("MSG market.prices 1 1\r\nx\r\n").count();
+    assert_eq!(here + there, 100, "{here} here and {there} there");
+    assert!(here > 0 && there > 0, "{here} here and {there} there");
+    assert_eq!(apart.fence().await.matches("MSG ").count(), 100, "a group of another name is another group");
 }
 
 #[tokio::test]

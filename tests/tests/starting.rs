@@ -29,7 +29,10 @@ async fn a_first_start_leaves_everything_ready_to_use() {
     assert_eq!(peer.fence().await, "MSG greet.you 1 5\r\nhello\r\n");
     assert_eq!(peer.info["tls_required"], true);
     let health = serve.api().page("/api/v1/health").await.ok(200);
-    assert_eq!((&health["status"], &health["store"], &health["broker"]), (&"ok".into(), &"ok".into(), &"connected".into()));
+    assert_eq!(
+        (&health["status"], &health["store"], &health["broker"]),
+        (&"ok".into(), &"ok".into(), &"connected".into())
+    );
     assert!(serve.api().page("/").await.text.contains("<html"));
     assert_eq!(serve.monitor("healthz").await["status"], "ok");
     let told = serve.process.log();
@@ -50,7 +53,9 @@ async fn a_second_start_finds_everything_and_changes_nothing() {
 async fn installation(serve: &Serve) -> Vec<String> {
     let api = serve.api();
     let names = ["admin-token", "vault.key", "ca/ca.pem", "tls/server.pem", "creds/system.creds", "ledger/key.pub"];
-    let files = names.iter().map(|name| fs::read_to_string(serve.data(name)).unwrap_or_else(|_| hex(&fs::read(serve.data(name)).unwrap())));
+    let files = names
+        .iter()
+        .map(|name| fs::read_to_string(serve.data(name)).unwrap_or_else(|_| hex(&fs::read(serve.data(name)).unwrap())));
     let mut all: Vec<String> = files.collect();
     for path in ["operators", "accounts", "tokens"] {
         let items: Vec<Value> = api.list(path).await;
@@ -160,7 +165,9 @@ async fn the_command_line_speaks_for_people_and_for_scripts() {
     assert!(accounts.to_string().contains("\"maker\""), "{accounts}");
     let creds = fs::read_to_string(serve.folder().join("maker.creds")).unwrap();
     wait::within("the creds are good", serve.peer(&creds)).await;
-    for (line, status) in [("account show nobody", 1), ("user create maker app --out maker.creds", 2), ("account", 2), ("nonsense", 2)] {
+    for (line, status) in
+        [("account show nobody", 1), ("user create maker app --out maker.creds", 2), ("account", 2), ("nonsense", 2)]
+    {
         let done = run(line).await;
         assert_eq!(done.status.code(), Some(status), "{line}: {done:?}");
         assert!(!done.stderr.is_empty(), "{line}");

@@ -15,7 +15,8 @@ async fn ask(system: &Client, subject: String, body: impl Into<bytes::Bytes>) ->
 }
 
 async fn stored(system: &Client, tenant: &Tenant) -> String {
-    let answer = system.nats.request(format!("$SYS.REQ.ACCOUNT.{}.CLAIMS.LOOKUP", tenant.key), "".into()).await.unwrap();
+    let answer =
+        system.nats.request(format!("$SYS.REQ.ACCOUNT.{}.CLAIMS.LOOKUP", tenant.key), "".into()).await.unwrap();
     String::from_utf8(answer.payload.to_vec()).unwrap()
 }
 

@@ -78,7 +78,13 @@ fn no_test_is_left_out() {
 
 #[test]
 fn no_word_stands_for_missing_work() {
-    let words = [concat!("to", "do!("), concat!("unimple", "mented!("), concat!("FIX", "ME"), concat!("TO", "DO"), concat!("db", "g!(")];
+    let words = [
+        concat!("to", "do!("),
+        concat!("unimple", "mented!("),
+        concat!("FIX", "ME"),
+        concat!("TO", "DO"),
+        concat!("db", "g!("),
+    ];
     let is_fault = |_: &str, line: &str| words.iter().any(|word| line.contains(word));
     require_none("what is handed in works, or is not there", &faults(is_fault));
 }

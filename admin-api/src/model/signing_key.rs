@@ -2,6 +2,7 @@
 
 use cordon_accounts::claims::{self, TimeRange, UserTemplate};
 use cordon_accounts::key::AccountKey;
+use cordon_auth::proof::ConnectionType;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -99,6 +100,10 @@ impl Template {
     ///
     /// The field and what is wrong with it.
     pub fn to_claim(&self) -> Result<UserTemplate, (String, String)> {
+        // A word that no broker knows would let its user in nowhere.
+        if let Some(error) = self.connection_types.iter().find_map(|kind| kind.parse::<ConnectionType>().err()) {
+            return Err(("connection_types".to_owned(), error.to_string()));
+        }
         Ok(UserTemplate {
             permissions: (&self.permissions).into(),
             src: self.source_networks.clone(),

@@ -11,6 +11,7 @@ http: "127.0.0.1:-1"
 tls {{
   cert_file: "{certificate}"
   key_file: "{key}"
+  {tls}
 }}
 """
 
@@ -46,11 +47,14 @@ def trusting(operator, system, token, allow_delete=False):
     return TRUST.format(operator=operator, system=system, token=token, allow_delete=str(allow_delete).lower())
 
 
-def start(context, kind, configuration, certificates, port=-1):
-    """Start `kind` ("cordon" or "nats-server"), by default on ports that the system chooses."""
+def start(context, kind, configuration, certificates, port=-1, tls=""):
+    """Start `kind` ("cordon" or "nats-server"), by default on ports that the system chooses.
+
+    `tls` are further lines of the `tls` block.
+    """
     name = f"{kind}-{len(context.processes)}"
     file = context.folder / f"{name}.conf"
-    listeners = LISTENERS.format(port=port, certificate=certificates.server, key=certificates.key)
+    listeners = LISTENERS.format(port=port, certificate=certificates.server, key=certificates.key, tls=tls)
     file.write_text(configuration + listeners)
     command = (context.peers.server, "-c", file) if kind == "nats-server" else (context.cordon, "broker", "-c", file)
     process = context.start(name, command)

@@ -104,8 +104,7 @@ pub fn matches(pattern: &str, subject: &str) -> bool {
     let (mut pattern, mut subject) = (pattern.split('.'), subject.split('.'));
     loop {
         match (pattern.next(), subject.next()) {
-            (None, None) => return true,
-            (Some(">"), Some(_)) => return true,
+            (None, None) | (Some(">"), Some(_)) => return true,
             (Some("*"), Some(_)) => {}
             (Some(wanted), Some(token)) if wanted == token => {}
             _ => return false,
@@ -126,12 +125,14 @@ pub fn received(mut text: &str) -> Vec<Received> {
             }
             _ => panic!("this is no message: {line}"),
         };
+        let (message, after) = rest.split_at(size);
+        let (_headers, payload) = message.split_at(headers);
         all.push(Received {
             subject: words[1].to_owned(),
             sid: words[2].parse().unwrap(),
-            payload: rest[headers..size].to_owned(),
+            payload: payload.to_owned(),
         });
-        text = rest[size..].strip_prefix("\r\n").expect("a message ends its line");
+        text = after.strip_prefix("\r\n").expect("a message ends its line");
     }
     all
 }

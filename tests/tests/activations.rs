@@ -1,6 +1,14 @@
 //! Shows that a private export is open to those who hold an activation, and to them only as long as
 //! it is neither revoked nor expired.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a story: what fails here is its failure"
+)]
+
 use async_nats::RequestErrorKind;
 use cordon_tests::{Client, Serve, Tenant, wait};
 use serde_json::{Value, json};

@@ -1,6 +1,8 @@
 //! Shows the admin API's manners over the wire: what is wrong is named by field, who may not is refused
 //! and written down, repeats are safe, and nobody overwrites what they have not read.
 
+#![expect(clippy::unreachable, clippy::unwrap_used, reason = "a story: what fails here is its failure")]
+
 use cordon_tests::{Serve, Tenant, wait};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};

@@ -1,6 +1,8 @@
 //! Shows the two halves apart: `cordon broker` with a configuration file as `nsc` writes it, accounts
 //! pushed by whoever holds the operator's key; and `cordon control` that drives it as a NATS client.
 
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a story: what fails here is its failure")]
+
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -41,7 +43,7 @@ impl Site {
         let operator = Seed::generate(Role::Operator, &mut OsRng);
         let system = Seed::generate(Role::Account, &mut OsRng);
         let mut claims = OperatorClaims::new(OperatorKey::try_from(operator.public()).unwrap());
-        claims.name = "offline".to_owned();
+        "offline".clone_into(&mut claims.name);
         claims.nats.system_account = Some(account_key(&system));
         let operator_jwt = claims.encode(&operator, now()).unwrap();
         let system_jwt = AccountClaims::new(account_key(&system)).encode(&operator, now()).unwrap();
@@ -77,7 +79,7 @@ impl Site {
 
     async fn push_account(&self, account: &Seed, change: impl FnOnce(&mut AccountClaims)) {
         let mut claims = AccountClaims::new(account_key(account));
-        claims.name = "pushed".to_owned();
+        "pushed".clone_into(&mut claims.name);
         change(&mut claims);
         let answer = self.push(claims.encode(&self.operator, now()).unwrap()).await;
         assert_eq!(answer["data"]["code"], 200, "{answer}");

@@ -1,6 +1,8 @@
 //! Shows mutual TLS: a certificate of the local authority connects, as the user it is mapped to; a
 //! foreign one is turned away by TLS itself, and costs nobody else anything.
 
+#![expect(clippy::unwrap_used, reason = "a story: what fails here is its failure")]
+
 use std::fs;
 use std::sync::Arc;
 use std::time::Duration;

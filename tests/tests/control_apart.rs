@@ -1,6 +1,13 @@
 //! Shows `cordon control` driving a broker that runs elsewhere, as any NATS client could: what is
 //! changed while the broker is away is in force soon after it is back.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a story: what fails here is its failure"
+)]
+
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;

@@ -1,6 +1,8 @@
 //! Shows how credentials end: by revocation, by expiry, by suspension of the account; the live
 //! connection is told why and ends, and nobody comes back with them.
 
+#![expect(clippy::unwrap_used, reason = "a story: what fails here is its failure")]
+
 use async_nats::ConnectErrorKind;
 use cordon_tests::peer::connect_line;
 use cordon_tests::{Client, Serve, User};

@@ -1,6 +1,8 @@
 //! Shows that two tenants meet where one exports and the other imports: requests and streams cross,
 //! and each side sees what it should of the other.
 
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a story: what fails here is its failure")]
+
 use async_nats::HeaderMap;
 use cordon_tests::{Client, Serve, Tenant, wait};
 use futures_util::StreamExt as _;

@@ -1,6 +1,8 @@
 //! Shows starting and ending: the first start sets everything up, a second changes nothing, what is
 //! in the way is named with what to do about it, and TERM lets clients go in peace.
 
+#![expect(clippy::unwrap_used, reason = "a story: what fails here is its failure")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 

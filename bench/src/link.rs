@@ -162,9 +162,15 @@ impl Link {
     ///
     /// When the connection breaks.
     pub(crate) fn receive(&mut self, space: &mut [u8]) -> Result<Received> {
-        let read = match &mut self.stream {
-            Stream::Plain(socket) => socket.read(space),
-            Stream::Tls(tls) => tls.read(space),
+        // A signal, such as a helper process that ended, is no answer of the server: read again.
+        let read = loop {
+            let read = match &mut self.stream {
+                Stream::Plain(socket) => socket.read(space),
+                Stream::Tls(tls) => tls.read(space),
+            };
+            if !matches!(&read, Err(error) if error.kind() == io::ErrorKind::Interrupted) {
+                break read;
+            }
         };
         match read {
             Ok(0) => Ok(Received::Closed),
@@ -177,7 +183,6 @@ impl Link {
             {
                 Ok(Received::Nothing)
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Received::Nothing),
             Err(error) => Err(error).context("reading from the server failed"),
         }
     }

@@ -46,7 +46,8 @@ impl Contender {
         Ok(Self {
             name: name.to_owned(),
             kind,
-            binary: binary.to_path_buf(),
+            // Servers run in folders of their own, where a relative path leads nowhere.
+            binary: binary.canonicalize().with_context(|| format!("`{}` cannot be found", binary.display()))?,
             cpus,
         })
     }

@@ -35,8 +35,8 @@ fn a_request_crosses_with_the_requesters_account_and_its_answer_comes_back() {
     assert_eq!((parts[0], parts[1], parts[2]), ("HMSG", "svc.add", "1"), "{line}");
     assert!(parts[3].starts_with("_R_."), "{line}");
     let header: Vec<String> = (0..4).map(|_| server.line()).collect();
-    assert_eq!(header[1], "A: b");
-    assert_eq!(header[2], format!("Nats-Request-Info: {{\"acc\":\"{}\"}}", importer.key()));
+    assert_eq!(header[1], format!("Nats-Request-Info: {{\"acc\":\"{}\"}}", importer.key()));
+    assert_eq!(header[2], "A: b");
     assert_eq!(server.line(), "hi");
     server.send(format!("PUB {} 3\r\nyes\r\nPUB {} 2\r\nno\r\n", parts[3], parts[3]));
     server.expect_nothing();

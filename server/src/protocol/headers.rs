@@ -31,27 +31,43 @@ pub fn without(block: &[u8], name: &[u8]) -> Vec<u8> {
 }
 
 /// `block` (may be empty) with exactly one field `name`, set to `value`.
+///
+/// It becomes the first field: what stands behind an empty line, or on a line without an end, is no field for readers
+/// of the block, so a field at its end could be hidden from them.
 pub fn with(block: &[u8], name: &[u8], value: &[u8]) -> Vec<u8> {
-    let mut kept = without(block, name);
-    if !kept.starts_with(b"NATS/1.0") {
-        kept = b"NATS/1.0\r\n\r\n".to_vec();
+    let block = if block.starts_with(b"NATS/1.0") { block } else { b"NATS/1.0\r\n\r\n" };
+    let first = lines(block).next().unwrap_or_default();
+    let mut made = Vec::with_capacity(block.len() + name.len() + value.len() + 8);
+    for part in [first.trim_ascii_end(), b"\r\n", name, b": ", value, b"\r\n"] {
+        made.extend_from_slice(part);
     }
-    let body = kept.strip_suffix(b"\r\n").map_or(kept.len(), <[u8]>::len);
-    kept.truncate(body);
-    for part in [name, b": ", value, b"\r\n\r\n"] {
-        kept.extend_from_slice(part);
+    let others = without(block.get(first.len()..).unwrap_or_default(), name);
+    made.extend_from_slice(&others);
+    if !others.ends_with(b"\n") {
+        made.extend_from_slice(b"\r\n\r\n");
     }
-    kept
+    made
 }
 
 fn is_field(line: &[u8], name: &[u8]) -> bool {
-    line.split_at_checked(name.len()).is_some_and(|(head, rest)| {
+    line.trim_ascii_start().split_at_checked(name.len()).is_some_and(|(head, rest)| {
         head.eq_ignore_ascii_case(name) && rest.trim_ascii_start().first() == Some(&b':')
     })
 }
 
+/// Lines with their ends. A lone CR ends one, too: some clients' readers see it so.
 fn lines(block: &[u8]) -> impl Iterator<Item = &[u8]> {
-    block.split_inclusive(|byte| *byte == b'\n')
+    let mut rest = block;
+    std::iter::from_fn(move || {
+        let end = match memchr::memchr2(b'\r', b'\n', rest) {
+            None => rest.len(),
+            Some(at) if rest.get(at..at + 2) == Some(b"\r\n") => at + 2,
+            Some(at) => at + 1,
+        };
+        let (line, after) = rest.split_at_checked(end)?;
+        rest = after;
+        (!line.is_empty()).then_some(line)
+    })
 }
 
 #[cfg(test)]
@@ -66,10 +82,41 @@ mod tests {
     }
 
     #[test]
-    fn setting_replaces_or_appends_and_makes_a_block_when_there_is_none() {
+    fn setting_replaces_or_adds_and_makes_a_block_when_there_is_none() {
         assert_eq!(with(b"", b"K", b"v"), b"NATS/1.0\r\nK: v\r\n\r\n");
-        assert_eq!(with(b"NATS/1.0\r\nk: a\r\nB: c\r\n\r\n", b"K", b"v"), b"NATS/1.0\r\nB: c\r\nK: v\r\n\r\n");
+        assert_eq!(with(b"NATS/1.0\r\nk: a\r\nB: c\r\n\r\n", b"K", b"v"), b"NATS/1.0\r\nK: v\r\nB: c\r\n\r\n");
         assert_eq!(with(b"xyz", b"K", b"v"), b"NATS/1.0\r\nK: v\r\n\r\n");
+    }
+
+    #[test]
+    fn a_field_cannot_be_hidden_or_forged_by_the_shape_of_the_block() {
+        for block in [
+            b"NATS/1.0".as_slice(),
+            b"NATS/1.0\r\n",
+            b"NATS/1.0\r\n\r\nA: b\r\n\r\n",
+            b"NATS/1.0\r\nA: b",
+            b"NATS/1.0\nA: b\n\n",
+            b"NATS/1.0\rK: forged\r\n\r\n",
+            b"NATS/1.0 503\rK: forged\r\n\r\n",
+            b"NATS/1.0\r\nA: b\rK: forged\r\n\r\n",
+            b"NATS/1.0\r\n K: forged\r\n\r\n",
+            b"NATS/1.0\r\nA: b\r\n\tk : forged",
+        ] {
+            let text = String::from_utf8_lossy(block).into_owned();
+            let made = with(block, b"K", b"v");
+            let second = made.split(|byte| *byte == b'\n').nth(1).unwrap();
+            assert_eq!(second, b"K: v\r", "{text:?}");
+            assert!(!made.windows(6).any(|part| part == b"forged"), "{text:?}");
+            assert!(made.starts_with(b"NATS/1.0") && made.ends_with(b"\n"), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn forged_copies_are_seen_behind_lone_returns_and_blanks() {
+        for block in ["NATS/1.0\r\nA: b\rK: f\r\n\r\n", "NATS/1.0\rk:f", "NATS/1.0\r\n  K: f\r\n\r\n", "NATS/1.0\nK: f\n\n"] {
+            assert!(has(block.as_bytes(), b"K"), "{block:?}");
+            assert!(!has(&without(block.as_bytes(), b"K"), b"K"), "{block:?}");
+        }
     }
 
     #[test]

@@ -37,6 +37,12 @@ pub const LAME_DUCK_DURATION: Duration = Duration::from_mins(2);
 
 /// One read fills at most this much: the buffer belongs to the worker, not to the connection.
 pub const READ_BUFFER: usize = 256 * 1024;
+/// One read of a peer that has proved nothing takes at most this much.
+pub const FIRST_READ: usize = 8 * 1024;
+/// From so many bytes on, the beginning of a frame is not copied again for each read.
+pub const DIRECT_FROM: usize = 32 * 1024;
+/// Bytes of a large frame that one read takes.
+pub const READ_STEP: usize = 64 * 1024;
 /// First buffer of pending output of a connection.
 pub const SMALL_CHUNK: usize = 4 * 1024;
 /// Every further buffer of pending output.
@@ -66,9 +72,16 @@ pub const MATCH_CACHE_RECEIVERS: usize = 32 * 1024;
 pub const STACK_TOKENS: usize = 32;
 /// Accounts through which one message may be passed on by service imports.
 pub const CROSSING_DEPTH: usize = 16;
-/// Outstanding replies of service imports that one exporter keeps.
+/// Outstanding replies of service imports that one exporter keeps, before each importer gets few more.
 pub const OUTSTANDING_REPLIES: usize = 262_144;
+/// Outstanding replies of one importer at one exporter.
+pub const REPLIES_OF_ONE_IMPORTER: usize = 65_536;
+/// Outstanding replies that every importer may have, whatever the others hold.
+pub const REPLIES_SURE: usize = 1024;
+/// Bytes of the outstanding replies of one importer at one exporter.
+pub const REPLY_BYTES_OF_ONE_IMPORTER: usize = 64 * 1024 * 1024;
 
 const _: () = assert!(MAX_CONTROL_LINE * 2 < READ_BUFFER);
 const _: () = assert!(MAX_PAYLOAD <= MAX_PENDING);
+const _: () = assert!(REPLIES_SURE < REPLIES_OF_ONE_IMPORTER && REPLIES_OF_ONE_IMPORTER < OUTSTANDING_REPLIES);
 const _: () = assert!(SMALL_CHUNK <= LARGE_CHUNK);

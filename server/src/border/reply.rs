@@ -18,7 +18,7 @@ use crate::border::system::BUILT_IN;
 use crate::border::table::inside;
 use crate::broker::Broker;
 use crate::connection::Connection;
-use crate::limits::OUTSTANDING_REPLIES;
+use crate::limits::{OUTSTANDING_REPLIES, REPLIES_OF_ONE_IMPORTER, REPLIES_SURE, REPLY_BYTES_OF_ONE_IMPORTER};
 use crate::routing::match_set::MatchSet;
 use crate::routing::message::Passage;
 use crate::routing::{Batch, Message, Receiver, Subscription, route};
@@ -37,6 +37,17 @@ pub struct Replies {
 struct Open {
     prefix: Option<Arc<Subscription>>,
     by_subject: HashMap<Box<[u8]>, Owed, RandomState>,
+    by_importer: ByImporter,
+}
+
+/// What each importer holds, by its address: tenants stay where they are as long as anything is owed to them.
+type ByImporter = HashMap<usize, Held, RandomState>;
+
+/// Mappings of one importer, and the bytes they take.
+#[derive(Clone, Copy, Default)]
+struct Held {
+    replies: usize,
+    bytes: usize,
 }
 
 /// Where one answer goes.
@@ -89,7 +100,7 @@ impl Replies {
         };
         let mut fresh = None;
         let mut open = self.open.lock();
-        if open.by_subject.len() >= OUTSTANDING_REPLIES {
+        if !open.has_room_for(&owed) {
             return None;
         }
         let prefix = open.prefix.get_or_insert_with(|| {
@@ -101,7 +112,7 @@ impl Replies {
         });
         let stem = prefix.subject.strip_suffix(b">").unwrap_or_default();
         let subject: Box<[u8]> = [stem, token(16).as_bytes()].concat().into();
-        open.by_subject.insert(subject.clone(), owed);
+        open.insert(subject.clone(), owed);
         drop(open);
         if let Some(subscription) = fresh {
             exporter.interest.insert(subscription);
@@ -116,33 +127,38 @@ impl Replies {
             let exports = sharing.into_iter().flat_map(|sharing| &sharing.exports);
             exports.filter(|export| export.kind == ExportKind::Service).any(|export| export.subject.contains(subject))
         };
-        self.open.lock().by_subject.retain(|_, owed| owed.export.as_ref().is_none_or(exported));
+        self.open.lock().retain(|_, owed| owed.export.as_ref().is_none_or(exported));
+    }
+
+    /// Closes the ways back to one importer that one import of it was behind.
+    pub(super) fn end_import(&self, importer: &Arc<Tenant>, export: &Pattern) {
+        let is_its = |owed: &Owed| owed.importer.as_ptr() == Arc::as_ptr(importer) && owed.export.as_ref() == Some(export);
+        self.open.lock().retain(|_, owed| !is_its(owed));
     }
 
     /// Withdraws the way back.
     pub(super) fn forget(&self, subject: &[u8]) {
-        self.open.lock().by_subject.remove(subject);
+        self.open.lock().remove(subject);
     }
 
     /// Drops what is overdue, and what nobody waits for any more; what was measured is reported.
     pub fn sweep(&self, broker: &Broker, exporter: &Tenant) {
         let now_ns = broker.clock.nanos();
         let mut measured = Vec::new();
-        {
-            let mut open = self.open.lock();
-            open.by_subject.retain(|_, owed| {
-                let outcome = if owed.due_ns <= now_ns {
-                    Outcome::TooLate
-                } else if owed.is_awaited() {
-                    return true;
-                } else {
-                    Outcome::RequesterGone
-                };
-                measured.extend(owed.probe.take().map(|probe| (probe, outcome)));
-                false
-            });
-            if open.by_subject.is_empty() {
-                open.by_subject = HashMap::default();
+        let mut others = Vec::new();
+        self.open.lock().retain(|subject, owed| {
+            if owed.due_ns > now_ns {
+                others.push((subject.clone(), owed.clone()));
+                return true;
+            }
+            measured.extend(owed.probe.take().map(|probe| (probe, Outcome::TooLate)));
+            false
+        });
+        // Not under the lock: answers go on while each requester's interest is looked at.
+        others.retain(|(_, owed)| !owed.is_awaited());
+        for (subject, owed) in others {
+            if self.open.lock().remove(&subject).is_some() {
+                measured.extend(owed.probe.map(|probe| (probe, Outcome::RequesterGone)));
             }
         }
         if measured.is_empty() {
@@ -171,7 +187,7 @@ impl Replies {
         let owed = open.by_subject.get_mut(subject)?;
         if owed.due_ns <= now_ns || owed.response == ResponseType::Singleton || ends {
             let late = owed.due_ns <= now_ns;
-            return open.by_subject.remove(subject).filter(|_| !late);
+            return open.remove(subject).filter(|_| !late);
         }
         owed.due_ns = now_ns.saturating_add(owed.threshold_ns);
         // Only a first answer is measured.
@@ -181,7 +197,67 @@ impl Replies {
     }
 }
 
+impl Open {
+    /// No importer takes what others need: each has a bound of its own, and some room is left for everybody.
+    fn has_room_for(&self, owed: &Owed) -> bool {
+        let held = self.by_importer.get(&owed.address()).copied().unwrap_or_default();
+        let most = if self.by_subject.len() < OUTSTANDING_REPLIES { REPLIES_OF_ONE_IMPORTER } else { REPLIES_SURE };
+        held.replies < most && held.bytes + owed.size() <= REPLY_BYTES_OF_ONE_IMPORTER
+    }
+
+    fn insert(&mut self, subject: Box<[u8]>, owed: Owed) {
+        let held = self.by_importer.entry(owed.address()).or_default();
+        held.replies += 1;
+        held.bytes += owed.size();
+        if let Some(before) = self.by_subject.insert(subject, owed) {
+            release(&mut self.by_importer, &before);
+        }
+    }
+
+    fn remove(&mut self, subject: &[u8]) -> Option<Owed> {
+        let owed = self.by_subject.remove(subject)?;
+        release(&mut self.by_importer, &owed);
+        if self.by_subject.is_empty() && self.by_subject.capacity() > 1024 {
+            self.by_subject = HashMap::default();
+        }
+        Some(owed)
+    }
+
+    fn retain(&mut self, mut stays: impl FnMut(&Box<[u8]>, &mut Owed) -> bool) {
+        let by_importer = &mut self.by_importer;
+        self.by_subject.retain(|subject, owed| {
+            let stays = stays(subject, owed);
+            if !stays {
+                release(by_importer, owed);
+            }
+            stays
+        });
+        if self.by_subject.is_empty() {
+            self.by_subject = HashMap::default();
+        }
+    }
+}
+
+fn release(by_importer: &mut ByImporter, owed: &Owed) {
+    if let Some(held) = by_importer.get_mut(&owed.address()) {
+        held.replies = held.replies.saturating_sub(1);
+        held.bytes = held.bytes.saturating_sub(owed.size());
+        if held.replies == 0 {
+            by_importer.remove(&owed.address());
+        }
+    }
+}
+
 impl Owed {
+    fn address(&self) -> usize {
+        self.importer.as_ptr().addr()
+    }
+
+    /// Bytes that it takes, roughly.
+    fn size(&self) -> usize {
+        self.reply.len() + size_of::<Self>() + 64
+    }
+
     fn is_awaited(&self) -> bool {
         if self.requester.as_ref().is_some_and(|requester| requester.upgrade().is_none_or(|connection| connection.closing().is_some())) {
             return false;
@@ -235,4 +311,77 @@ fn token(len: usize) -> String {
     let mut bytes = [0u8; 32];
     rand::thread_rng().fill_bytes(&mut bytes);
     bytes.iter().take(len).map(|byte| char::from(*ALPHABET.get(usize::from(byte & 63)).unwrap_or(&b'A'))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use cordon_accounts::name::AccountName;
+
+    use super::*;
+
+    fn owed(importer: &Arc<Tenant>, reply: &[u8]) -> Owed {
+        Owed {
+            importer: Arc::downgrade(importer),
+            reply: reply.into(),
+            requester: None,
+            export: None,
+            response: ResponseType::Singleton,
+            threshold_ns: 1,
+            due_ns: 1,
+            probe: None,
+        }
+    }
+
+    fn tenant(name: &str) -> Arc<Tenant> {
+        Arc::new(Tenant::new(AccountName::new(name), false))
+    }
+
+    /// Asks until there is no room, and says how often that went well.
+    fn fill(open: &mut Open, importer: &Arc<Tenant>, reply: &[u8]) -> usize {
+        for count in 0.. {
+            let owed = owed(importer, reply);
+            if !open.has_room_for(&owed) {
+                return count;
+            }
+            open.insert(format!("{}{count}", importer.name).into_bytes().into(), owed);
+        }
+        0
+    }
+
+    #[test]
+    fn importers_do_not_use_up_what_others_need() {
+        let mut open = Open::default();
+        let greedy: Vec<_> = (0..4).map(|number| tenant(&format!("greedy{number}"))).collect();
+        for importer in &greedy {
+            assert_eq!(fill(&mut open, importer, b"r"), REPLIES_OF_ONE_IMPORTER);
+        }
+        assert_eq!(open.by_subject.len(), OUTSTANDING_REPLIES);
+        for number in 0..3 {
+            assert_eq!(fill(&mut open, &tenant(&format!("late{number}")), b"r"), REPLIES_SURE);
+        }
+        assert!(open.remove(b"greedy00").is_some());
+        assert_eq!(fill(&mut open, &greedy[0], b"r"), 0, "who has plenty waits until there is room for all");
+    }
+
+    #[test]
+    fn long_reply_subjects_are_bounded_by_their_bytes() {
+        let mut open = Open::default();
+        let count = fill(&mut open, &tenant("A"), &[b'r'; 4000]);
+        assert!(count * 4000 <= REPLY_BYTES_OF_ONE_IMPORTER && count > 1000, "{count}");
+    }
+
+    #[test]
+    fn what_is_answered_or_swept_no_longer_counts() {
+        let mut open = Open::default();
+        let (a, b) = (tenant("A"), tenant("B"));
+        for number in 0..10u8 {
+            open.insert([b'a', number].into(), owed(&a, b"r"));
+            open.insert([b'b', number].into(), owed(&b, b"rr"));
+        }
+        assert!(open.remove(&[b'a', 0]).is_some() && open.remove(&[b'a', 0]).is_none());
+        open.retain(|subject, _| subject.first() == Some(&b'a'));
+        assert_eq!(open.by_importer.values().map(|held| (held.replies, held.bytes)).collect::<Vec<_>>(), [(9, 9 * owed(&a, b"r").size())]);
+        open.retain(|_, _| false);
+        assert!(open.by_importer.is_empty());
+    }
 }

@@ -123,7 +123,7 @@ impl Service {
 }
 
 impl Receiver for Service {
-    fn receive(&self, _: &Subscription, message: &Message<'_>, batch: &mut Batch) -> bool {
+    fn receive(&self, subscription: &Subscription, message: &Message<'_>, batch: &mut Batch) -> bool {
         let seen = message.passage.crossings.contains(&self.mark);
         if seen || message.passage.crossings.len() >= CROSSING_DEPTH || batch.depth >= CROSSING_DEPTH {
             return false;
@@ -134,7 +134,12 @@ impl Receiver for Service {
         }
         let Some(importer) = self.importer.upgrade() else { return false };
         let Some(broker) = importer.broker() else { return false };
-        self.carry(&broker, &importer, message, batch)
+        let accepted = self.carry(&broker, &importer, message, batch);
+        if subscription.is_closed() {
+            // The import ended while its request was on its way.
+            importer.crossings.end_answers(&broker, &importer, &self.crossing);
+        }
+        accepted
     }
 }
 

@@ -70,12 +70,12 @@ impl Crossings {
     /// Puts exactly `wanted` in force. A crossing that stays the same is not interrupted.
     pub(super) fn replace(&self, broker: &Arc<Broker>, importer: &Arc<Tenant>, wanted: Vec<Arc<Crossing>>, refused: Vec<ImportRefusal>) {
         let (services, streams): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|crossing| crossing.kind == ExportKind::Service);
-        self.replace_services(importer, services);
+        self.replace_services(broker, importer, services);
         self.replace_streams(broker, importer, streams);
         self.table.lock().refused = refused;
     }
 
-    fn replace_services(&self, importer: &Arc<Tenant>, wanted: Vec<Arc<Crossing>>) {
+    fn replace_services(&self, broker: &Arc<Broker>, importer: &Arc<Tenant>, wanted: Vec<Arc<Crossing>>) {
         let mut table = self.table.lock();
         let (kept, ended): (Vec<_>, Vec<_>) = std::mem::take(&mut table.services).into_iter().partition(|(old, _)| wanted.iter().any(|new| same(old, new)));
         table.services = kept;
@@ -88,12 +88,24 @@ impl Crossings {
             }
         }
         drop(table);
-        for (_, subscription) in ended {
+        for (crossing, subscription) in ended {
             subscription.close();
             importer.interest.remove(&subscription);
+            self.end_answers(broker, importer, &crossing);
         }
         for subscription in begun {
             importer.interest.insert(subscription);
+        }
+    }
+
+    /// Closes the ways back of a service import that is no more: it must not be answered after its end.
+    pub(super) fn end_answers(&self, broker: &Broker, importer: &Arc<Tenant>, ended: &Crossing) {
+        let goes_on = |crossing: &Crossing| crossing.exporter == ended.exporter && crossing.export == ended.export;
+        if self.table.lock().services.iter().any(|(crossing, _)| goes_on(crossing)) {
+            return;
+        }
+        if let Some(exporter) = broker.tenants.find(&ended.exporter) {
+            exporter.crossings.replies.end_import(importer, &ended.export);
         }
     }
 

@@ -47,7 +47,10 @@ impl Chunks {
             self.len += buffer.len() - before;
             return;
         }
-        let mut buffer = take_buffer(need, self.queue.is_empty());
+        // Behind a shared payload there may be no more than its end: a large buffer for each would make
+        // a queue take many times the memory that is counted.
+        let small = !matches!(self.queue.back(), Some(Chunk::Owned(_)));
+        let mut buffer = take_buffer(need, small);
         fill(&mut buffer);
         self.len += buffer.len();
         self.queue.push_back(Chunk::Owned(buffer));
@@ -121,9 +124,9 @@ thread_local! {
     static POOL: RefCell<Pool> = RefCell::default();
 }
 
-fn take_buffer(need: usize, first: bool) -> Vec<u8> {
+fn take_buffer(need: usize, small: bool) -> Vec<u8> {
     POOL.with_borrow_mut(|pool| {
-        if first && need <= SMALL_CHUNK {
+        if small && need <= SMALL_CHUNK {
             pool.small.pop().unwrap_or_else(|| Vec::with_capacity(SMALL_CHUNK))
         } else if need <= LARGE_CHUNK {
             pool.large.pop().unwrap_or_else(|| Vec::with_capacity(LARGE_CHUNK))
@@ -157,6 +160,19 @@ mod tests {
         let mut slices = [IoSlice::new(&[]); WRITE_VECTORS];
         let count = chunks.vectors(&mut slices);
         slices[..count].iter().flat_map(|s| s.to_vec()).collect()
+    }
+
+    #[test]
+    fn memory_stays_in_proportion_to_what_is_counted() {
+        let payload = Bytes::from(vec![0; crate::limits::SHARE_FROM]);
+        let mut chunks = Chunks::default();
+        for _ in 0..1000 {
+            chunks.append(50, |buffer| buffer.extend_from_slice(&[0; 50]));
+            chunks.append_shared(payload.clone());
+            chunks.append(2, |buffer| buffer.extend_from_slice(b"\r\n"));
+        }
+        let owned: usize = chunks.queue.iter().map(|chunk| if let Chunk::Owned(buffer) = chunk { buffer.capacity() } else { 0 }).sum();
+        assert!(owned < chunks.len(), "{owned} bytes of buffers for {} bytes", chunks.len());
     }
 
     proptest! {

@@ -157,7 +157,7 @@ pub(super) async fn finish(session: Session, reader: Reader) {
     if closing.keep_output {
         connection.flush();
         let until = Instant::now() + LAST_WRITE;
-        while connection.outbound.pending() > 0 && Instant::now() < until {
+        while !connection.outbound.is_settled() && Instant::now() < until {
             connection.outbound.wait_for_drain(until - Instant::now()).await;
         }
     }
@@ -179,6 +179,7 @@ impl Session {
             self.connection.broker.observer().disconnected(&self.connection, &Closing::silent("Client Closed", None));
             self.connection.tenant().release(&self.connection);
             self.connection.unbind();
+            self.phase = Phase::Connecting;
         }
         if self.options.credentials.account {
             return Err(self.refused(&Refusal::new(Reason::ObsoleteAccountField, "CONNECT names an account")));
@@ -212,7 +213,22 @@ impl Session {
             connection_type: ConnectionType::Standard,
             map_certificates: broker.options.map_certificates,
         };
-        broker.authenticate(proof).await.map_err(|refusal| self.refused(&refusal))
+        // Passwords wait for their turn, and a resolver may hang: neither holds a connection beyond its time, nor
+        // one that somebody has ended meanwhile.
+        let deciding = tokio::time::timeout(broker.options.auth_timeout, broker.authenticate(proof));
+        tokio::select! {
+            decided = deciding => match decided {
+                Ok(decided) => decided.map_err(|refusal| self.refused(&refusal)),
+                Err(_) => Err(self.not_decided_in_time()),
+            },
+            () = ended(&self.connection) => Err(Closing::silent("Client Closed", None)),
+        }
+    }
+
+    fn not_decided_in_time(&self) -> Closing {
+        let detail = "the credentials could not be checked in time";
+        self.note(Reason::AuthenticationTimeout, b"", "", detail);
+        Closing::by_policy(ClosePolicy::AUTHENTICATION_TIMEOUT, Reason::AuthenticationTimeout, detail)
     }
 
     fn refused(&self, refusal: &Refusal) -> Closing {
@@ -253,16 +269,19 @@ impl Session {
         connection.headers.store(self.options.headers, Ordering::Relaxed);
         self.rules.headers = self.options.headers;
         connection.set_limits(principal.limits.min(tenant.limits()));
+        if !Arc::ptr_eq(&self.tenant, &tenant) {
+            // Subscriptions made before CONNECT are of the account they were made in.
+            connection.end_subscriptions();
+        }
+        // Before the principal is there for others to update: what they put in force must not be overwritten.
+        connection.set_rights(principal.permissions.clone());
         connection.bind(Identity {
             tenant: tenant.clone(),
             principal: Some(principal.clone()),
             client: Arc::new(self.names()),
             tls: connection.identity().tls,
         });
-        connection.set_rights(principal.permissions.clone());
-        if let Some(record) = tenant.record() {
-            apply::to_connection(&broker, &connection, &record, broker.clock.unix_seconds());
-        }
+        apply::to_connection(&broker, &connection, &tenant, broker.clock.unix_seconds());
         self.tenant = tenant;
         self.cache.clear();
         self.phase = Phase::Authenticated;
@@ -274,14 +293,23 @@ impl Session {
     fn arm(&mut self, principal: &Principal) {
         let broker = &self.connection.broker;
         let now = Instant::now();
-        self.timers.expiry = principal.expires.map(|at| {
-            let left_ns = at.saturating_mul(1_000_000_000).saturating_sub(broker.clock.unix_nanos());
-            now + Duration::from_nanos(u64::try_from(left_ns).unwrap_or(0))
-        });
+        self.timers.expiry = expiry(broker, principal, now);
         let first = broker.options.ping_interval.min(FIRST_PING);
         let spread = first.mul_f64(f64::from(self.batch.draw(200)) / 1000.0);
         self.timers.connected(now, first + spread);
     }
+
+    /// Sets the timer of the credentials by the clock again, which may have been set since.
+    pub(super) fn rearm(&mut self, now: Instant) {
+        if let Some(principal) = self.connection.identity().principal {
+            self.timers.expiry = expiry(&self.connection.broker, &principal, now);
+        }
+    }
+}
+
+fn expiry(broker: &Broker, principal: &Principal, now: Instant) -> Option<Instant> {
+    let left_ns = principal.expires?.saturating_mul(1_000_000_000).saturating_sub(broker.clock.unix_nanos());
+    now.checked_add(Duration::from_nanos(u64::try_from(left_ns).unwrap_or(0)))
 }
 
 impl Connection {

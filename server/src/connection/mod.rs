@@ -27,7 +27,7 @@ use cordon_accounts::permissions::response::ReplyGrants;
 use cordon_accounts::reason::Reason;
 use cordon_auth::principal::Principal;
 use cordon_auth::standing::PrincipalUpdate;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use tokio::sync::Notify;
 
 use crate::broker::Broker;
@@ -67,6 +67,7 @@ pub struct Connection {
     subscriptions: Mutex<Subscriptions>,
     identity: RwLock<Identity>,
     closing: Mutex<Option<Closing>>,
+    changing: Mutex<()>,
     wake: Notify,
 }
 
@@ -135,6 +136,7 @@ impl Connection {
             subscriptions: Mutex::default(),
             identity: RwLock::new(Identity { tenant, principal: None, client: Arc::default(), tls: None }),
             closing: Mutex::default(),
+            changing: Mutex::default(),
             wake: Notify::new(),
             broker,
         })
@@ -236,6 +238,11 @@ impl Connection {
         let own = options.max_subscriptions.unwrap_or(usize::MAX);
         self.max_subscriptions.store(tighter(limits.subscriptions, own), Ordering::Relaxed);
         self.max_payload.store(tighter(limits.payload, options.max_payload), Ordering::Relaxed);
+    }
+
+    /// Held while a changed account is put in force on it.
+    pub fn change(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock()
     }
 
     /// Takes over what a changed account means for its principal.

@@ -147,7 +147,7 @@ impl Outbound {
                 Ok(Progress::Done) => state.writing = false,
                 Ok(Progress::Blocked) => return Flushed::Blocked(socket),
                 Err(error) => {
-                    state.writing = false;
+                    self.stop_writing(&mut state);
                     return Flushed::Broken(error);
                 }
             }
@@ -191,8 +191,9 @@ impl Outbound {
     fn drain_round(&self, socket: &Socket) -> Option<bool> {
         let mut batch = {
             let mut state = self.state.lock();
-            if state.closed && state.queue.is_empty() {
-                state.writing = false;
+            // An empty queue is no reason to stop: TLS may hold records that are still to go.
+            if state.discarded {
+                self.stop_writing(&mut state);
                 return Some(true);
             }
             state.in_flight = state.queue.len();
@@ -210,10 +211,15 @@ impl Outbound {
             }
             Ok(Progress::Done | Progress::Blocked) => Some(false),
             Err(_) => {
-                state.writing = false;
+                self.stop_writing(&mut state);
                 None
             }
         }
+    }
+
+    fn stop_writing(&self, state: &mut State) {
+        state.writing = false;
+        self.drained.notify_waiters();
     }
 
     /// Writes until nothing is pending; what is pending at one moment must be gone after
@@ -224,11 +230,11 @@ impl Outbound {
             let left = due.saturating_duration_since(now());
             match tokio::time::timeout(left, socket.writable()).await {
                 Err(_) => {
-                    self.state.lock().writing = false;
+                    self.stop_writing(&mut self.state.lock());
                     return Drained::TooSlow { chunks: self.pending() };
                 }
                 Ok(Err(_)) => {
-                    self.state.lock().writing = false;
+                    self.stop_writing(&mut self.state.lock());
                     return Drained::Broken;
                 }
                 Ok(Ok(())) => {}
@@ -281,10 +287,16 @@ impl Outbound {
         (state.messages, state.bytes)
     }
 
+    /// Nothing waits and nobody writes: all is with the kernel, or never will be.
+    pub fn is_settled(&self) -> bool {
+        let state = self.state.lock();
+        state.queue.is_empty() && !state.writing
+    }
+
     /// Waits until output was written, at most until `limit` has passed.
     pub async fn wait_for_drain(&self, limit: Duration) {
         let notified = self.drained.notified();
-        if self.pending() > 0 {
+        if !self.is_settled() {
             // Running out of time is one of the two ways this is meant to end.
             let _elapsed = tokio::time::timeout(limit, notified).await;
         }

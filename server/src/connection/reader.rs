@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::tcp::OwnedReadHalf;
 
 use crate::connection::socket::Socket;
-use crate::limits::READ_BUFFER;
+use crate::limits::{DIRECT_FROM, FIRST_READ, READ_BUFFER, READ_STEP};
 
 thread_local! {
     /// The worker's read buffer and its buffer for TLS records.
@@ -25,6 +25,8 @@ pub(super) struct Reader {
     tail: Vec<u8>,
     /// Length that the frame in `tail` will have, as far as is known.
     wanted: usize,
+    /// Most bytes that one read takes.
+    most: usize,
 }
 
 /// What a consumer made of the bytes it was shown.
@@ -45,7 +47,12 @@ pub(super) enum Read {
 
 impl Reader {
     pub(super) fn new(half: OwnedReadHalf, socket: Arc<Socket>) -> Self {
-        Self { half, socket, tail: Vec::new(), wanted: 0 }
+        Self { half, socket, tail: Vec::new(), wanted: 0, most: FIRST_READ }
+    }
+
+    /// Reads as much at once as there is: the peer has proved who it is.
+    pub(super) fn trust(&mut self) {
+        self.most = READ_BUFFER;
     }
 
     /// Shows `consume` what is left over from earlier, without reading.
@@ -79,7 +86,7 @@ impl Reader {
         WORKER.with_borrow_mut(|(buffer, records)| {
             if self.socket.tls().is_some() {
                 self.poll_tls(cx, buffer, records, consume)
-            } else if self.wanted > buffer.len() {
+            } else if self.wanted > buffer.len() || (self.tail.len() >= DIRECT_FROM && self.wanted > self.tail.len()) {
                 self.poll_large(cx, consume)
             } else {
                 self.poll_plain(cx, buffer, consume)
@@ -95,7 +102,8 @@ impl Reader {
         if room.is_empty() {
             return self.poll_large(cx, consume);
         }
-        let mut read = ReadBuf::new(room);
+        let most = room.len().min(self.most);
+        let mut read = ReadBuf::new(room.get_mut(..most).unwrap_or_default());
         ready!(Pin::new(&mut self.half).poll_read(cx, &mut read))?;
         let count = read.filled().len();
         if count == 0 {
@@ -109,11 +117,12 @@ impl Reader {
         Poll::Ready(Ok(Read::Some))
     }
 
-    /// A frame larger than the worker's buffer is read straight into a buffer of its own size.
+    /// The rest of a large frame is read straight behind its beginning: bytes that dribble in cost no copy of
+    /// all that came before them.
     fn poll_large(&mut self, cx: &mut Context<'_>, consume: &mut dyn FnMut(&[u8]) -> Consumed) -> Poll<io::Result<Read>> {
         let kept = self.tail.len();
         let whole = self.wanted.max(kept + 1);
-        self.tail.resize(whole, 0);
+        self.tail.resize(whole.min(kept + READ_STEP), 0);
         let mut read = ReadBuf::new(self.tail.get_mut(kept..).unwrap_or_default());
         let outcome = Pin::new(&mut self.half).poll_read(cx, &mut read);
         let count = read.filled().len();
@@ -138,7 +147,8 @@ impl Reader {
         if records.is_empty() {
             records.resize(READ_BUFFER / 4, 0);
         }
-        let mut read = ReadBuf::new(records);
+        let most = records.len().min(self.most);
+        let mut read = ReadBuf::new(records.get_mut(..most).unwrap_or_default());
         ready!(Pin::new(&mut self.half).poll_read(cx, &mut read))?;
         let mut sealed: &[u8] = read.filled();
         if sealed.is_empty() {
@@ -148,36 +158,41 @@ impl Reader {
         let Some(tls) = socket.tls() else { return Poll::Ready(Ok(Read::End)) };
         let mut ended = false;
         while !sealed.is_empty() && !ended {
-            let plain = {
+            // The rest of a frame whose length is known goes straight behind its beginning.
+            let direct = self.wanted > self.tail.len();
+            let kept = self.tail.len();
+            let fresh = {
                 let mut tls = tls.lock();
                 tls.read_tls(&mut sealed)?;
                 let state = tls.process_new_packets().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
                 ended = state.peer_has_closed();
-                let kept = self.tail.len();
-                let whole = kept + state.plaintext_bytes_to_read();
-                if buffer.len() < whole {
-                    buffer.resize(whole, 0);
+                let fresh = state.plaintext_bytes_to_read();
+                let into = if direct { &mut self.tail } else { &mut *buffer };
+                if into.len() < kept + fresh {
+                    into.resize(kept + fresh, 0);
                 }
-                let room = buffer.get_mut(kept..whole).unwrap_or_default();
+                let room = into.get_mut(kept..kept + fresh).unwrap_or_default();
                 if !room.is_empty() {
                     io::Read::read_exact(&mut tls.reader(), room)?;
                 }
-                whole
+                fresh
             };
-            if plain > self.tail.len() {
-                if let Some(head) = buffer.get_mut(..self.tail.len()) {
-                    head.copy_from_slice(&self.tail);
-                }
-                let bytes = buffer.get(..plain).unwrap_or_default();
-                if bytes.len() < self.wanted {
-                    self.tail.clear();
-                    self.tail.extend_from_slice(bytes);
-                } else {
-                    let consumed = consume(bytes);
-                    self.tail.clear();
-                    self.keep(bytes, &consumed);
-                }
+            if fresh == 0 {
+                continue;
             }
+            if direct {
+                if self.tail.len() >= self.wanted {
+                    self.replay(consume);
+                }
+                continue;
+            }
+            if let Some(head) = buffer.get_mut(..kept) {
+                head.copy_from_slice(&self.tail);
+            }
+            let bytes = buffer.get(..kept + fresh).unwrap_or_default();
+            let consumed = consume(bytes);
+            self.tail.clear();
+            self.keep(bytes, &consumed);
         }
         buffer.truncate(buffer.len().clamp(READ_BUFFER, READ_BUFFER * 4));
         Poll::Ready(Ok(if ended { Read::End } else { Read::Some }))

@@ -113,6 +113,9 @@ impl Session {
 
     /// Serves the connection until it ends.
     pub(super) async fn run(mut self, mut reader: Reader) {
+        if self.phase != Phase::Connecting {
+            reader.trust();
+        }
         if let Err(error) = reader.take_early() {
             self.connection.close(Closing::broken("Read Error").because(error.to_string()));
         }
@@ -161,6 +164,7 @@ impl Session {
                     if self.stopped_by(admitted) {
                         break;
                     }
+                    reader.trust();
                     reader.replay(&mut |bytes| self.consume(bytes));
                 }
                 Some(Pending::Connect(json)) => {
@@ -168,6 +172,7 @@ impl Session {
                     if self.stopped_by(connected) {
                         break;
                     }
+                    reader.trust();
                     reader.replay(&mut |bytes| self.consume(bytes));
                 }
             }
@@ -375,6 +380,8 @@ impl Session {
             self.note(Reason::Expired, b"", "", "the credentials of the connection have expired");
             self.connection.close(Closing::by_policy(ClosePolicy::USER_EXPIRED, Reason::Expired, "credentials expired"));
         } else if self.timers.ping <= now {
+            self.rearm(now);
+            self.cache.prune(&self.tenant.interest);
             let rtt_known = self.connection.traffic.rtt.load(Ordering::Relaxed) > 0;
             match self.timers.tick(now, self.connection.broker.options.ping_max, rtt_known) {
                 Tick::Ping => self.line(b"PING\r\n"),

@@ -98,6 +98,7 @@ impl Socket {
             while taken < TLS_WRITE_STEP && !chunks.is_empty() {
                 let mut vectors = [IoSlice::new(&[]); WRITE_VECTORS];
                 let count = chunks.vectors(&mut vectors);
+                let count = enough(vectors.get(..count).unwrap_or_default(), TLS_WRITE_STEP - taken);
                 let written = tls.writer().write_vectored(vectors.get(..count).unwrap_or_default())?;
                 if written == 0 {
                     break;
@@ -121,6 +122,16 @@ impl Socket {
     }
 }
 
+/// How many vectors hold `limit` bytes: what is handed to TLS no longer counts as pending, so it must be little.
+fn enough(vectors: &[IoSlice<'_>], limit: usize) -> usize {
+    let mut sum = 0;
+    let before = vectors.iter().take_while(|vector| {
+        sum += vector.len();
+        sum < limit
+    });
+    (before.count() + 1).min(vectors.len())
+}
+
 /// The socket as [`Write`], failing with `WouldBlock` instead of waiting.
 struct Unblocking<'a>(&'a OwnedWriteHalf);
 
@@ -135,5 +146,20 @@ impl Write for Unblocking<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn little_more_than_a_step_is_handed_to_tls() {
+        let large = [0u8; 100];
+        let vectors = [IoSlice::new(&large), IoSlice::new(&large), IoSlice::new(&large)];
+        for (limit, count) in [(1, 1), (100, 1), (101, 2), (200, 2), (201, 3), (1000, 3)] {
+            assert_eq!(enough(&vectors, limit), count, "{limit}");
+        }
+        assert_eq!(enough(&[], 10), 0);
     }
 }

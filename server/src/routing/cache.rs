@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 
-use crate::limits::MATCH_CACHE;
+use crate::limits::{MATCH_CACHE, MATCH_CACHE_RECEIVERS};
 use crate::routing::interest::{Interest, Stamp};
 use crate::routing::match_set::MatchSet;
 
@@ -18,6 +18,8 @@ use crate::routing::match_set::MatchSet;
 pub struct MatchCache {
     last: Option<(Box<[u8]>, Entry)>,
     entries: HashMap<Box<[u8]>, Entry, RandomState>,
+    /// Receivers in `entries`, subjects counted as one each.
+    weight: usize,
 }
 
 #[derive(Clone)]
@@ -44,12 +46,25 @@ impl MatchCache {
 
     /// Remembers the receivers of a permitted subject; `stamp` was taken before matching.
     pub fn keep(&mut self, subject: &[u8], part: usize, stamp: Stamp, set: Arc<MatchSet>) {
-        if self.entries.len() >= MATCH_CACHE && !self.entries.contains_key(subject) {
-            self.entries.clear();
-        }
+        let weight = set.weight();
         let entry = Entry { part, stamp, set };
-        self.entries.insert(subject.into(), entry.clone());
+        if weight <= MATCH_CACHE_RECEIVERS {
+            if (self.entries.len() >= MATCH_CACHE && !self.entries.contains_key(subject)) || self.weight + weight > MATCH_CACHE_RECEIVERS {
+                self.entries.clear();
+                self.weight = 0;
+            }
+            let replaced = self.entries.insert(subject.into(), entry.clone());
+            self.weight = (self.weight + weight).saturating_sub(replaced.map_or(0, |old| old.set.weight()));
+        }
         self.last = Some((subject.into(), entry));
+    }
+
+    /// Forgets what no longer holds, so that ended subscriptions and their connections are not kept alive by a
+    /// publisher that has gone quiet.
+    pub fn prune(&mut self, interest: &Interest) {
+        self.last.take_if(|(_, entry)| entry.current(interest).is_none());
+        self.entries.retain(|_, entry| entry.current(interest).is_some());
+        self.weight = self.entries.values().map(|entry| entry.set.weight()).sum();
     }
 
     /// Forgets everything.
@@ -62,5 +77,68 @@ impl Entry {
     #[inline]
     fn current(&self, interest: &Interest) -> Option<Arc<MatchSet>> {
         (interest.stamp(self.part) == self.stamp).then(|| self.set.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::deliver::Batch;
+    use crate::routing::message::Message;
+    use crate::routing::subscription::{Receiver, Sink, Subscription};
+
+    struct Nobody;
+
+    impl Receiver for Nobody {
+        fn receive(&self, _: &Subscription, _: &Message<'_>, _: &mut Batch) -> bool {
+            false
+        }
+    }
+
+    fn subscribe(interest: &Interest, subject: &str) -> Arc<Subscription> {
+        let subscription = Arc::new(Subscription::new(subject.as_bytes(), None, b"1", Sink::Inside(Arc::new(Nobody))));
+        interest.insert(subscription.clone());
+        subscription
+    }
+
+    fn keep(cache: &mut MatchCache, interest: &Interest, subject: &str) {
+        let part = interest.part_of(subject.as_bytes());
+        let stamp = interest.stamp(part);
+        let mut set = MatchSet::default();
+        interest.matches(subject.as_bytes(), &mut set);
+        cache.keep(subject.as_bytes(), part, stamp, Arc::new(set));
+    }
+
+    #[test]
+    fn many_receivers_of_many_subjects_do_not_add_up_without_bound() {
+        let interest = Interest::new();
+        for _ in 0..1000 {
+            subscribe(&interest, ">");
+        }
+        let mut cache = MatchCache::default();
+        for subject in 0..MATCH_CACHE {
+            keep(&mut cache, &interest, &format!("s.{subject}"));
+            let kept: usize = cache.entries.values().map(|entry| entry.set.plain.len()).sum();
+            assert!(kept <= MATCH_CACHE_RECEIVERS, "{kept}");
+            assert_eq!(cache.weight, cache.entries.values().map(|entry| entry.set.weight()).sum::<usize>());
+            assert!(cache.find(format!("s.{subject}").as_bytes(), &interest).is_some(), "the newest is always there");
+        }
+    }
+
+    #[test]
+    fn what_no_longer_holds_is_let_go_of() {
+        let interest = Interest::new();
+        let gone = subscribe(&interest, "a");
+        subscribe(&interest, "b");
+        let mut cache = MatchCache::default();
+        for subject in ["b", "a"] {
+            keep(&mut cache, &interest, subject);
+        }
+        interest.remove(&gone);
+        assert!(Arc::strong_count(&gone) > 1, "a cached match keeps it");
+        cache.prune(&interest);
+        assert_eq!(Arc::strong_count(&gone), 1);
+        let other_part = interest.part_of(b"a") != interest.part_of(b"b");
+        assert_eq!(cache.find(b"b", &interest).is_some(), other_part);
     }
 }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use foldhash::quality::RandomState;
 use parking_lot::RwLock;
 
-use crate::routing::match_set::MatchSet;
+use crate::routing::match_set::{INDEX_FROM, MatchSet, Places};
 use crate::routing::subscription::Subscription;
 
 /// Parts of the tree with generations of their own.
@@ -49,7 +49,16 @@ struct Level {
 struct Node {
     next: Option<Box<Level>>,
     plain: Subscriptions,
-    queues: Vec<(Box<[u8]>, Subscriptions)>,
+    queues: Option<Box<Groups>>,
+}
+
+/// The queue groups of one node. One importer can bring many of them into an exporter's tree, so that no
+/// step may take time in proportion to their number.
+#[derive(Default)]
+struct Groups {
+    list: Vec<(Box<[u8]>, Subscriptions)>,
+    /// Places in `list` by name, once there are many.
+    index: Places,
 }
 
 impl Interest {
@@ -99,6 +108,7 @@ impl Interest {
             return;
         }
         self.root.read().collect(subject, into);
+        into.finish();
     }
 
     /// The stamp that a match of `subject` made now will bear. Take it before matching.
@@ -219,17 +229,10 @@ impl Node {
     fn add(&mut self, subscription: Arc<Subscription>) {
         let list = match &subscription.queue {
             None => &mut self.plain,
-            Some(name) => {
-                let at = self.queues.iter().position(|(other, _)| other == name);
-                let at = at.unwrap_or_else(|| {
-                    self.queues.push((name.clone(), Vec::new()));
-                    self.queues.len() - 1
-                });
-                match self.queues.get_mut(at) {
-                    Some((_, list)) => list,
-                    None => return,
-                }
-            }
+            Some(name) => match self.queues.get_or_insert_default().members(name) {
+                Some(list) => list,
+                None => return,
+            },
         };
         subscription.slot.store(list.len(), Ordering::Relaxed);
         if list.is_empty() {
@@ -242,11 +245,10 @@ impl Node {
         match &subscription.queue {
             None => take_out(&mut self.plain, subscription),
             Some(name) => {
-                let Some(at) = self.queues.iter().position(|(other, _)| other == name) else { return false };
-                let Some((_, list)) = self.queues.get_mut(at) else { return false };
-                let removed = take_out(list, subscription);
-                if list.is_empty() {
-                    self.queues.swap_remove(at);
+                let Some(groups) = &mut self.queues else { return false };
+                let removed = groups.take_out(name, subscription);
+                if groups.list.is_empty() {
+                    self.queues = None;
                 }
                 removed
             }
@@ -255,13 +257,50 @@ impl Node {
 
     fn append_to(&self, into: &mut MatchSet) {
         into.plain.extend_from_slice(&self.plain);
-        for (name, members) in &self.queues {
+        for (name, members) in self.queues.iter().flat_map(|groups| &groups.list) {
             into.add_members(name, members);
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.next.is_none() && self.plain.is_empty() && self.queues.is_empty()
+        self.next.is_none() && self.plain.is_empty() && self.queues.is_none()
+    }
+}
+
+impl Groups {
+    fn place(&self, name: &[u8]) -> Option<usize> {
+        if self.index.is_empty() { self.list.iter().position(|(other, _)| **other == *name) } else { self.index.get(name).copied() }
+    }
+
+    /// The members of a group, which begins to be if need be.
+    fn members(&mut self, name: &[u8]) -> Option<&mut Subscriptions> {
+        let at = self.place(name).unwrap_or_else(|| {
+            self.list.push((name.into(), Vec::new()));
+            let at = self.list.len() - 1;
+            if !self.index.is_empty() {
+                self.index.insert(name.into(), at);
+            } else if at == INDEX_FROM {
+                self.index = self.list.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
+            }
+            at
+        });
+        self.list.get_mut(at).map(|(_, members)| members)
+    }
+
+    fn take_out(&mut self, name: &[u8], subscription: &Arc<Subscription>) -> bool {
+        let Some(at) = self.place(name) else { return false };
+        let Some((_, members)) = self.list.get_mut(at) else { return false };
+        let removed = take_out(members, subscription);
+        if members.is_empty() {
+            self.list.swap_remove(at);
+            self.index.remove(name);
+            if let Some((moved, _)) = self.list.get(at)
+                && let Some(place) = self.index.get_mut(moved)
+            {
+                *place = at;
+            }
+        }
+        removed
     }
 }
 
@@ -319,6 +358,29 @@ mod tests {
         let mut set = MatchSet::default();
         interest.matches(b"a.b", &mut set);
         assert_eq!((set.queues.len(), set.queues[0].members.len()), (1, 3));
+    }
+
+    #[test]
+    fn thousands_of_queue_groups_are_told_apart_and_removed() {
+        let interest = Interest::new();
+        let filters = ["a.b", "a.*", "a.>"];
+        let members: Vec<_> = (0..6000).map(|n| subscription(filters[n % 3], Some(&format!("q{}", n / 3)), n)).collect();
+        for member in &members {
+            interest.insert(member.clone());
+        }
+        let mut set = MatchSet::default();
+        interest.matches(b"a.b", &mut set);
+        assert_eq!(set.queues.len(), 2000);
+        assert!(set.queues.iter().all(|group| group.members.len() == 3));
+        for (n, member) in members.iter().enumerate().rev() {
+            interest.remove(member);
+            if n % 997 == 0 {
+                interest.matches(b"a.b", &mut set);
+                let left: usize = set.queues.iter().map(|group| group.members.len()).sum();
+                assert_eq!(left, n);
+            }
+        }
+        assert!(interest.root.read().is_empty());
     }
 
     #[test]

@@ -1,8 +1,17 @@
 //! The receivers of one subject: shared, immutable.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::quality::RandomState;
+
 use crate::routing::subscription::Subscription;
+
+/// Queue groups' places in a list, by name.
+pub(super) type Places = HashMap<Box<[u8]>, usize, RandomState>;
+
+/// From so many queue groups on, one is looked for by hash.
+pub(super) const INDEX_FROM: usize = 16;
 
 /// All subscriptions of an account that match one subject.
 #[derive(Default)]
@@ -11,6 +20,8 @@ pub struct MatchSet {
     pub plain: Vec<Arc<Subscription>>,
     /// One member of each group gets a copy.
     pub queues: Vec<QueueGroup>,
+    /// Places of the groups by name while a match is being made, if there are many.
+    index: Option<Box<Places>>,
 }
 
 /// The members of one queue group, across all filters that match.
@@ -27,17 +38,38 @@ impl MatchSet {
         self.plain.is_empty() && self.queues.is_empty()
     }
 
+    /// Receivers, those in groups included; at least 1, for the set itself.
+    pub fn weight(&self) -> usize {
+        self.plain.len() + self.queues.iter().map(|group| group.members.len() + 1).sum::<usize>() + 1
+    }
+
     /// Forgets all receivers, keeping the memory.
     pub fn clear(&mut self) {
         self.plain.clear();
         self.queues.clear();
+        self.index = None;
     }
 
     pub(super) fn add_members(&mut self, name: &[u8], members: &[Arc<Subscription>]) {
-        if let Some(group) = self.queues.iter_mut().find(|group| *group.name == *name) {
+        let known = match &self.index {
+            Some(index) => index.get(name).copied(),
+            None => self.queues.iter().position(|group| *group.name == *name),
+        };
+        if let Some(group) = known.and_then(|at| self.queues.get_mut(at)) {
             group.members.extend_from_slice(members);
-        } else {
-            self.queues.push(QueueGroup { name: name.into(), members: members.to_vec() });
+            return;
         }
+        if let Some(index) = &mut self.index {
+            index.insert(name.into(), self.queues.len());
+        } else if self.queues.len() == INDEX_FROM {
+            let named = self.queues.iter().map(|group| group.name.clone()).chain([name.into()]);
+            self.index = Some(Box::new(named.enumerate().map(|(at, name)| (name, at)).collect()));
+        }
+        self.queues.push(QueueGroup { name: name.into(), members: members.to_vec() });
+    }
+
+    /// Ends the making of a match.
+    pub(super) fn finish(&mut self) {
+        self.index = None;
     }
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cordon_accounts::reason::Reason;
-use cordon_auth::account_record::AccountRecord;
 use cordon_auth::refusal::ClosePolicy;
 use cordon_auth::standing;
 
@@ -22,7 +21,6 @@ const SUBSCRIPTION_NOTICE: Duration = Duration::from_millis(20);
 
 /// Puts the account's record in force on its connections.
 pub fn to_connections(broker: &Arc<Broker>, tenant: &Arc<Tenant>) {
-    let Some(record) = tenant.record() else { return };
     let now = broker.clock.unix_seconds();
     let connections = tenant.connections();
     let room = tenant.max_connections().map_or(usize::MAX, |max| max as usize);
@@ -30,15 +28,21 @@ pub fn to_connections(broker: &Arc<Broker>, tenant: &Arc<Tenant>) {
         end(connection, ClosePolicy::ACCOUNT_CONNECTIONS, Reason::AccountConnectionLimit, "the account's limit was lowered");
     }
     for connection in connections.iter().take(room) {
-        to_connection(broker, connection, &record, now);
+        to_connection(broker, connection, tenant, now);
     }
 }
 
-/// Puts an account's record in force on one connection. Called once more when a connection has
+/// Puts the account's record in force on one connection. Called once more when a connection has
 /// just been bound, since the record may have changed between its admission and that.
-pub fn to_connection(broker: &Arc<Broker>, connection: &Arc<Connection>, record: &AccountRecord, now: i64) {
-    let Some(principal) = connection.identity().principal else { return };
-    match standing::still_valid(&principal, record, now) {
+///
+/// One at a time for each connection, and always by the record of that moment: so the last to finish has put the
+/// newest in force.
+pub fn to_connection(broker: &Arc<Broker>, connection: &Arc<Connection>, tenant: &Arc<Tenant>, now: i64) {
+    let _one_at_a_time = connection.change();
+    let Some(record) = tenant.record() else { return };
+    let identity = connection.identity();
+    let Some(principal) = identity.principal.filter(|_| Arc::ptr_eq(&identity.tenant, tenant)) else { return };
+    match standing::still_valid(&principal, &record, now) {
         Err((reason, policy)) => end(connection, policy, reason, "the account's claims changed"),
         Ok(update) => {
             connection.set_limits(update.limits.min(record.limits));

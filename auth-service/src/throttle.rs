@@ -161,7 +161,7 @@ impl Table {
 }
 
 /// The unit that failures are counted for: an IPv4 address, or the /64 that one IPv6 site commands.
-fn prefix(ip: IpAddr) -> IpAddr {
+pub fn prefix(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) if v6.is_loopback() => IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -21,7 +21,6 @@ use cordon_auth::principal::Principal;
 use cordon_auth::proof::{ConnectionType, Proof};
 use cordon_auth::refusal::Refusal;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -29,6 +28,7 @@ use crate::connection::Connection;
 use crate::connection::close::Closing;
 use crate::connections::Connections;
 use crate::listener;
+use crate::listener::handshakes::Handshakes;
 use crate::observer::Observer;
 use crate::options::{BrokerOptions, HandshakeFirst, TlsOptions};
 use crate::protocol::info::{EMULATED_VERSION, Info};
@@ -73,7 +73,7 @@ pub struct Broker {
     /// Connections that ended because of a defect of the broker.
     pub panics: AtomicU64,
     /// Room for TLS handshakes.
-    pub handshakes: Semaphore,
+    pub handshakes: Handshakes,
     authenticator: Authenticator,
     tls: ArcSwapOption<TlsOptions>,
     observer: OnceLock<Arc<dyn Observer>>,
@@ -131,7 +131,7 @@ impl Broker {
             security: Security::open(options.security_dir.as_deref(), clock.clone())?,
             system: System::default(),
             tls: ArcSwapOption::from_pointee(options.tls.clone()),
-            handshakes: Semaphore::new(options.max_handshakes.clamp(1, Semaphore::MAX_PERMITS)),
+            handshakes: Handshakes::new(options.max_handshakes),
             options,
             clock,
             id,

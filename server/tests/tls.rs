@@ -125,19 +125,26 @@ fn a_handshake_must_end_in_time() {
 #[test]
 fn handshakes_at_the_same_time_are_bounded_and_the_others_wait() {
     let certificates = Certificates::new();
-    let timeout = Duration::from_millis(400);
+    let timeout = Duration::from_millis(1500);
     let options = TlsOptions { timeout, ..certificates.server(HandshakeFirst::No, false) };
     let broker = TestBroker::tuned(|broker| {
         broker.tls = Some(options);
         broker.max_handshakes = 1;
     });
+    let mut silent = broker.raw();
+    serve(&mut certificates.upgrade(broker.socket()));
+    assert_eq!(broker.running.broker.handshakes.free(), 1, "a peer that sends nothing has no place");
     let mut idle = broker.raw();
-    broker.until("the idle peer has the only place", |broker| broker.handshakes.available_permits() == 0);
+    // The beginning of a record, and no more.
+    idle.send([0x16]);
+    broker.until("the idle peer has the only place", |broker| broker.handshakes.free() == 0);
     let mut next = broker.raw();
+    next.send([0x16]);
     let begun = Instant::now();
+    silent.rest();
     idle.rest();
     next.rest();
-    broker.until("the place is free again", |broker| broker.handshakes.available_permits() == 1);
+    broker.until("the place is free again", |broker| broker.handshakes.free() == 1);
     assert!(begun.elapsed() < Duration::from_secs(8));
     serve(&mut certificates.upgrade(broker.socket()));
 }

@@ -1,5 +1,6 @@
 //! Accepting sockets: one task per listener, one task per connection.
 
+pub mod handshakes;
 pub mod tls;
 
 use std::net::SocketAddr;

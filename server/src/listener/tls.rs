@@ -13,7 +13,6 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use crate::broker::Broker;
 use crate::connection::Connection;
 use crate::options::{HandshakeFirst, TlsOptions};
 use crate::protocol::encode;
@@ -49,14 +48,14 @@ pub async fn open(mut stream: TcpStream, connection: &Arc<Connection>, nonce: &A
         HandshakeFirst::Within(wait) => peek(&stream, wait).await?.is_some(),
     };
     if early {
-        let (stream, tls) = handshake(stream, &options, broker).await?;
+        let (stream, tls) = handshake(stream, &options, connection).await?;
         send_inside(stream, tls, &info).await
     } else {
         stream.write_all(&info).await?;
         if options.allow_plain && peek(&stream, options.timeout).await? != Some(TLS_HANDSHAKE) {
             return Ok(plain(stream));
         }
-        let (stream, tls) = handshake(stream, &options, broker).await?;
+        let (stream, tls) = handshake(stream, &options, connection).await?;
         Ok(secured(stream, tls))
     }
 }
@@ -83,10 +82,12 @@ fn secured(stream: TcpStream, mut tls: ServerConnection) -> Opening {
     Opening { stream, tls: Some(tls), certificates }
 }
 
-async fn handshake(mut stream: TcpStream, options: &TlsOptions, broker: &Broker) -> io::Result<(TcpStream, ServerConnection)> {
+async fn handshake(mut stream: TcpStream, options: &TlsOptions, connection: &Connection) -> io::Result<(TcpStream, ServerConnection)> {
     let acceptor = TlsAcceptor::from(options.config.clone());
     let accepting = async {
-        let _room = broker.handshakes.acquire().await.map_err(io::Error::other)?;
+        // A peer that says nothing has its time for it, and no more than that.
+        stream.peek(&mut [0]).await?;
+        let _place = connection.broker.handshakes.place(connection.peer.ip()).await.map_err(io::Error::other)?;
         acceptor.accept(&mut stream).await
     };
     let outcome = tokio::time::timeout(options.timeout, accepting).await.map(|done| done.map(|tls| tls.into_inner().1));

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use cordon_accounts::name::AccountName;
 use cordon_accounts::subject::matching;
 use cordon_auth::principal::Method;
 use serde::Deserialize;
@@ -75,7 +76,7 @@ pub fn connz(broker: &Broker, options: &ConnzOptions, only: Option<&str>) -> Res
     if !options.filter_subject.is_empty() && account.is_none() {
         return Err(Fault::new("filter subject requires an account: name one in `acc`"));
     }
-    let mut rows = rows(broker, options);
+    let mut rows = rows(broker, options, account);
     rows.retain(|row| account.is_none_or(|account| row.identity.tenant.name.as_str() == account));
     sort(&mut rows, options)?;
     let total = rows.len();
@@ -99,11 +100,15 @@ pub fn connz(broker: &Broker, options: &ConnzOptions, only: Option<&str>) -> Res
     }))
 }
 
-fn rows(broker: &Broker, options: &ConnzOptions) -> Vec<Row> {
+fn rows(broker: &Broker, options: &ConnzOptions, account: Option<&str>) -> Vec<Row> {
     let is_asked = |cid: u64| options.cid == 0 || options.cid == cid;
     let mut rows = Vec::new();
     if options.state != 1 || options.cid != 0 {
-        let open = broker.connections.open();
+        // What a tenant asks for costs in proportion to its own connections.
+        let open = match account {
+            Some(account) => broker.tenants.find(&AccountName::new(account)).map(|tenant| tenant.connections()).unwrap_or_default(),
+            None => broker.connections.open(),
+        };
         rows.extend(open.iter().filter(|connection| is_asked(connection.cid)).map(Row::of_open));
     }
     if options.state >= 1 || (options.cid != 0 && rows.is_empty()) {

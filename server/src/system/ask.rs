@@ -112,6 +112,14 @@ impl Ask {
         Some(Self::Claims(claims))
     }
 
+    /// The account that the subject names.
+    pub fn account(&self) -> Option<&str> {
+        match self {
+            Self::Account(account, _) | Self::UserInfo(Some(account)) => Some(account),
+            Self::Claims(_) | Self::Server(_) | Self::UserInfo(None) => None,
+        }
+    }
+
     fn about_account(rest: &str) -> Option<Self> {
         let (account, kind) = rest.split_once('.')?;
         let account = account.to_owned();

@@ -4,7 +4,7 @@
 //! updates take effect in the order of their arrival. Both queues are bounded in requests and in
 //! bytes; what does not fit is counted and not taken, and its asker hears of no responders.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use serde::de::DeserializeOwned;
@@ -15,13 +15,9 @@ use crate::broker::Broker;
 use crate::protocol::headers;
 use crate::routing::{Batch, Message, Receiver, Sink, Subscription};
 use crate::system::ask::{Ask, ClaimsAsk};
+use crate::system::waiting::{self, Waiting};
 use crate::system::{account, claims, envelope, publish, server, user};
 use crate::tenant::Tenant;
-
-/// Requests that may wait, in each of the two queues.
-const WAITING: usize = 1024;
-/// Bytes of waiting requests.
-const WAITING_BYTES: usize = 32 * 1024 * 1024;
 
 /// What the server answers, with the queue group that shares the work among servers.
 const SERVICES: [(&str, Option<&str>); 11] = [
@@ -51,21 +47,26 @@ pub struct Request {
     pub body: Vec<u8>,
     /// The connection that asked, if it is of the system account itself.
     pub asker: Option<u64>,
+    /// The account that asks, if it is not the system account: the one that the border put into the subject, or
+    /// nothing where the subject names none.
+    pub tenant: Option<Box<str>>,
 }
 
 struct Desk {
     broker: Weak<Broker>,
     claims: mpsc::Sender<Request>,
     views: mpsc::Sender<Request>,
-    waiting_bytes: Arc<AtomicUsize>,
+    tenants: mpsc::Sender<Request>,
+    waiting: Arc<Waiting>,
 }
 
 /// Opens the services of the server in the system account.
 pub fn open(broker: &Arc<Broker>, system: &Arc<Tenant>) {
-    let waiting_bytes = Arc::new(AtomicUsize::new(0));
-    let (claims, claims_waiting) = mpsc::channel(WAITING);
-    let (views, views_waiting) = mpsc::channel(WAITING);
-    let desk = Arc::new(Desk { broker: Arc::downgrade(broker), claims, views, waiting_bytes: waiting_bytes.clone() });
+    let waiting = Arc::new(Waiting::default());
+    let (claims, of_claims) = mpsc::channel(waiting::OWN);
+    let (views, of_views) = mpsc::channel(waiting::OWN);
+    let (tenants, of_tenants) = mpsc::channel(waiting::TENANTS);
+    let desk = Arc::new(Desk { broker: Arc::downgrade(broker), claims, views, tenants, waiting: waiting.clone() });
     let own = format!("$SYS.REQ.SERVER.{}.>", broker.id);
     let services = SERVICES.into_iter().chain([(own.as_str(), None), ("$SYS.REQ.USER.INFO", None)]);
     for (subject, queue) in services {
@@ -73,8 +74,8 @@ pub fn open(broker: &Arc<Broker>, system: &Arc<Tenant>) {
         let subscription = Subscription::new(subject.as_bytes(), queue.map(str::as_bytes), b"", sink);
         system.interest.insert(Arc::new(subscription));
     }
-    for waiting in [claims_waiting, views_waiting] {
-        broker.tasks.spawn(work(broker.clone(), waiting, waiting_bytes.clone()));
+    for queue in [of_claims, of_views, of_tenants] {
+        broker.tasks.spawn(work(broker.clone(), queue, waiting.clone()));
     }
 }
 
@@ -96,6 +97,7 @@ impl Receiver for Desk {
             info: if crossed { headers::value(message.header(), headers::REQUEST_INFO).unwrap_or_default().to_vec() } else { Vec::new() },
             body: message.payload().to_vec(),
             asker: message.origin.filter(|_| !crossed).map(|connection| connection.cid),
+            tenant: crossed.then(|| ask.account().unwrap_or_default().into()),
             ask,
         };
         self.take(&broker, request)
@@ -104,21 +106,28 @@ impl Receiver for Desk {
 
 impl Desk {
     fn take(&self, broker: &Broker, request: Request) -> bool {
-        let queue = if matches!(request.ask, Ask::Claims(_)) { &self.claims } else { &self.views };
-        let size = request.size();
-        let fits = self.waiting_bytes.fetch_add(size, Ordering::Relaxed) + size <= WAITING_BYTES;
-        if fits && queue.try_send(request).is_ok() {
-            broker.system.requests.fetch_add(1, Ordering::Relaxed);
-            return true;
+        let queue = match (&request.tenant, &request.ask) {
+            (Some(_), _) => &self.tenants,
+            (None, Ask::Claims(_)) => &self.claims,
+            (None, _) => &self.views,
+        };
+        if self.waiting.enter(&request) {
+            match queue.try_send(request) {
+                Ok(()) => {
+                    broker.system.requests.fetch_add(1, Ordering::Relaxed);
+                    return true;
+                }
+                Err(refused) => self.waiting.leave(&refused.into_inner()),
+            }
         }
-        self.waiting_bytes.fetch_sub(size, Ordering::Relaxed);
         broker.system.overflowed.fetch_add(1, Ordering::Relaxed);
         false
     }
 }
 
 impl Request {
-    fn size(&self) -> usize {
+    /// Bytes that it takes while it waits.
+    pub(super) fn size(&self) -> usize {
         self.reply.len() + self.info.len() + self.body.len()
     }
 
@@ -152,15 +161,17 @@ impl Request {
     }
 }
 
-async fn work(broker: Arc<Broker>, mut waiting: mpsc::Receiver<Request>, waiting_bytes: Arc<AtomicUsize>) {
+async fn work(broker: Arc<Broker>, mut queue: mpsc::Receiver<Request>, waiting: Arc<Waiting>) {
     loop {
         let request = tokio::select! {
             () = broker.stopping.cancelled() => return,
-            request = waiting.recv() => request,
+            request = queue.recv() => request,
         };
         let Some(request) = request else { return };
-        waiting_bytes.fetch_sub(request.size(), Ordering::Relaxed);
+        waiting.leave(&request);
         answer(&broker, request).await;
+        // An answer may have taken long: connections are served in between.
+        tokio::task::yield_now().await;
     }
 }
 

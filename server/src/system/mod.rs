@@ -29,6 +29,7 @@ pub mod heartbeat;
 pub mod security;
 pub mod server;
 pub mod user;
+mod waiting;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -487,6 +487,25 @@ async fn the_end_is_announced_to_the_last_listener() {
 }
 
 #[tokio::test]
+async fn a_tenant_that_asks_too_much_is_turned_away_long_before_the_operators_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = House::new(folder.path()).await;
+    let (mut tenant, mut system) = (house.join(&house.tenant).await, house.system().await);
+    let requests = 1000;
+    // On one thread the answering task does not run while one read is worked on.
+    for (peer, subject, all) in [(&mut tenant, "$SYS.REQ.USER.INFO", false), (&mut system, "$SYS.REQ.SERVER.PING.IDZ", true)] {
+        peer.send("SUB in 1\r\n").await;
+        peer.send(&format!("PUB {subject} in 0\r\n\r\n").repeat(requests)).await;
+        let mut answered = 0;
+        for _ in 0..requests {
+            answered += usize::from(peer.message().await.1 != b"503");
+        }
+        assert_eq!(answered == requests, all, "{subject}: {answered}");
+        assert!(answered > 0, "{subject}");
+    }
+}
+
+#[tokio::test]
 async fn more_requests_than_may_wait_are_turned_away_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let house = House::new(folder.path()).await;

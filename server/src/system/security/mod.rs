@@ -213,7 +213,7 @@ impl Security {
     pub fn note(&self, event: SecurityEvent) {
         let now = self.clock.nanos();
         let mut state = self.state.lock();
-        let full = state.last - state.written >= UNWRITTEN as u64;
+        let full = state.is_full();
         let Some(event) = state.flood.admit(event, full, now) else {
             state.folded += 1;
             return;
@@ -269,6 +269,10 @@ impl Security {
     fn unfold(&self) {
         let now = self.clock.nanos();
         let mut state = self.state.lock();
+        if state.is_full() {
+            // Nothing can be written: what is folded goes on counting instead of piling up.
+            return;
+        }
         for event in state.flood.sweep(now) {
             self.number(&mut state, &event);
             log(&event);
@@ -311,6 +315,10 @@ impl Security {
 }
 
 impl State {
+    fn is_full(&self) -> bool {
+        self.last - self.written >= UNWRITTEN as u64
+    }
+
     fn keep(&mut self, kept: Kept) {
         self.kept_bytes += kept.json.len();
         self.kept.push_back(Arc::new(kept));

@@ -76,6 +76,21 @@ async fn an_unwritable_journal_keeps_events_back_and_says_so() {
     assert!(security.trouble().is_none());
 }
 
+#[test]
+fn a_flood_while_nothing_can_be_written_takes_bounded_memory() {
+    let clock = Clock::manual(1_700_000_000);
+    let security = Security::open(None, clock.clone()).unwrap();
+    for _ in 0..60 {
+        for cid in 0..300 * 25 {
+            security.note(event(cid % 300));
+        }
+        clock.advance(Duration::from_secs(1));
+        security.unfold();
+    }
+    let (.., unwritten) = security.figures();
+    assert!(unwritten <= UNWRITTEN as u64 + 300, "{unwritten}");
+}
+
 #[tokio::test]
 async fn replay_is_bounded_by_number_and_by_bytes() {
     let security = Security::open(None, Clock::manual(1_700_000_000)).unwrap();

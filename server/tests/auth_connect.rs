@@ -249,3 +249,65 @@ fn a_denied_queue_member_leaves_the_message_to_another() {
     assert_eq!(got, "MSG jobs.secret 1 1\r\nx\r\n".repeat(50));
     passed_over.expect_nothing();
 }
+
+#[test]
+fn a_window_of_time_ends_the_connection_when_it_closes() {
+    use cordon_accounts::claims::TimeRange;
+    let account = Account::new("A");
+    let house = House::new(&[&account]);
+    let time_of_day = |at: i64| {
+        let second = at.rem_euclid(86_400);
+        format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
+    };
+    let within = |start: i64, end: i64, expires: i64| {
+        account.user(|claims| {
+            claims.expires = expires;
+            claims.nats.template.times = vec![TimeRange { start: time_of_day(start), end: time_of_day(end) }];
+            claims.nats.template.times_location = "UTC".to_owned();
+        })
+    };
+    house.present(&within(soon(60), soon(120), 0)).expect_end(REFUSED);
+    let mut ends_first = house.join_as(&within(soon(-60), soon(2), soon(1000)));
+    let mut expires_first = house.join_as(&within(soon(-60), soon(1000), soon(2)));
+    let mut stays = house.join_as(&within(soon(-60), soon(1000), soon(1000)));
+    expect_end(&mut ends_first, "-ERR 'User Authentication Expired'\r\n");
+    expect_end(&mut expires_first, "-ERR 'User Authentication Expired'\r\n");
+    expect_quiet(&mut stays);
+}
+
+#[test]
+fn leave_to_respond_overrides_a_deny_for_that_reply_alone() {
+    use cordon_accounts::claims::ResponseClaim;
+    let account = Account::new("A");
+    let house = House::new(&[&account]);
+    let mut service = house.join_as(&account.user(|claims| {
+        claims.nats.template.permissions.publish.deny = vec!["r.>".to_owned()];
+        claims.nats.template.permissions.response = Some(ResponseClaim::default());
+    }));
+    let mut client = house.join(&account);
+    let violation = |subject: &str| format!("-ERR 'Permissions Violation for Publish to \"{subject}\"'\r\n");
+    service.exchange_only("SUB work 1\r\nPUB r.1 0\r\n\r\n", violation("r.1"));
+    client.exchange_only("SUB r.> 1\r\nPUB work r.1 0\r\n\r\n", "");
+    service.expect("MSG work 1 r.1 0\r\n\r\n");
+    service.exchange_only("PUB r.2 0\r\n\r\n", violation("r.2"));
+    service.exchange_only("PUB r.1 1\r\na\r\n", "");
+    service.exchange_only("PUB r.1 1\r\nb\r\n", violation("r.1"));
+    client.exchange_only("", "MSG r.1 1 1\r\na\r\n");
+}
+
+#[test]
+fn deliveries_are_filtered_where_a_deny_merely_overlaps() {
+    let account = Account::new("A");
+    let house = House::new(&[&account]);
+    let mut peer = house.join_as(&account.user(|claims| {
+        claims.nats.template.permissions.subscribe.allow = vec!["foo.*".to_owned()];
+        claims.nats.template.permissions.subscribe.deny = vec!["*.secret".to_owned()];
+    }));
+    peer.exchange_only("SUB foo.> 1\r\n", "-ERR 'Permissions Violation for Subscription to \"foo.>\"'\r\n");
+    peer.exchange_only("SUB foo.* 1\r\nSUB foo.* q 2\r\n", "");
+    let mut source = house.join(&account);
+    source.exchange_only("PUB foo.secret 0\r\n\r\nPUB foo.open 0\r\n\r\n", "");
+    let got = String::from_utf8(peer.fenced()).unwrap();
+    assert!(!got.contains("secret"), "{got}");
+    assert_eq!(got.matches("MSG foo.open").count(), 2, "{got}");
+}

@@ -3,7 +3,7 @@
 //! It connects in the background and for ever: the API works without a broker, and pushes wait in the
 //! outbox. A ping of all brokers every few seconds keeps the list of those that must confirm a push.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -153,18 +153,22 @@ impl NatsBroker {
         let Ok(replies) = replies else { return };
         let now = self.shared.clock.unix_seconds();
         let mut appeared = Vec::new();
+        let mut answered = HashSet::new();
         {
             let mut known = self.shared.known.lock();
             for info in replies.iter().filter_map(|payload| Envelope::parse(payload)).map(|reply| reply.server) {
                 if info.id.is_empty() || (known.len() >= limits::BROKERS_MAX && !known.contains_key(&info.id)) {
                     continue;
                 }
+                answered.insert(info.id.clone());
                 if known.insert(info.id.clone(), KnownBroker { info: info.clone(), seen_at: now }).is_none() {
                     appeared.push(info.id);
                 }
             }
-            let patience = if reconnected { 0 } else { limits::BROKER_FORGOTTEN_SECONDS };
-            known.retain(|_, broker| now.saturating_sub(broker.seen_at) <= patience);
+            known.retain(|id, broker| {
+                let forgotten = reconnected || now.saturating_sub(broker.seen_at) > limits::BROKER_FORGOTTEN_SECONDS;
+                answered.contains(id) || !forgotten
+            });
         }
         for server in appeared {
             if self.shared.events.send(BrokerEvent::Appeared { server }).await.is_err() {
@@ -223,7 +227,7 @@ impl NatsBroker {
         if known.is_empty() {
             return false;
         }
-        let answered: std::collections::HashSet<String> =
+        let answered: HashSet<String> =
             answers.iter().filter_map(|payload| Envelope::parse(payload)).map(|reply| reply.server.id).collect();
         known.keys().all(|id| answered.contains(id))
     }

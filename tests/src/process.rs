@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
+use rand::Rng as _;
 use tokio::process::{Child, Command};
 
 use crate::binary;
@@ -89,6 +90,13 @@ pub async fn run<'a>(folder: &Path, arguments: impl IntoIterator<Item = &'a str>
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+/// A port for a process that must come back to where it was: free just now, and outside the range from
+/// which the system takes ports of outgoing connections.
+pub fn free_port() -> u16 {
+    let mut tries = std::iter::repeat_with(|| rand::thread_rng().gen_range(20_000..32_000));
+    tries.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("an endless search")
 }
 
 /// The command, without what the environment of the tests might say to it.

@@ -29,17 +29,23 @@ pub struct Serve {
     pub monitor_address: SocketAddr,
     folder: Arc<TempDir>,
     debug: bool,
+    port: u16,
 }
 
 impl Serve {
     /// Starts on a new data folder.
     pub async fn start() -> Self {
-        Self::on(Arc::new(tempfile::tempdir().unwrap()), false).await
+        Self::on(Arc::new(tempfile::tempdir().unwrap()), false, 0).await
     }
 
     /// As [`Serve::start`], with everything logged that can be.
     pub async fn start_talkative() -> Self {
-        Self::on(Arc::new(tempfile::tempdir().unwrap()), true).await
+        Self::on(Arc::new(tempfile::tempdir().unwrap()), true, 0).await
+    }
+
+    /// As [`Serve::start`], with a port that clients find again after a [`Serve::restart`].
+    pub async fn start_to_stay() -> Self {
+        Self::on(Arc::new(tempfile::tempdir().unwrap()), false, process::free_port()).await
     }
 
     /// Kills the process if it still runs, and starts another on the same data folder.
@@ -47,14 +53,15 @@ impl Serve {
         if self.process.ended().is_none() {
             self.process.kill().await;
         }
-        Self::on(self.folder.clone(), self.debug).await
+        Self::on(self.folder.clone(), self.debug, self.port).await
     }
 
-    async fn on(folder: Arc<TempDir>, debug: bool) -> Self {
+    async fn on(folder: Arc<TempDir>, debug: bool, port: u16) -> Self {
         let run_file = folder.path().join("data").join("run.json");
         // That of a process that was killed.
         let _absent = fs::remove_file(&run_file);
-        let arguments = ["serve", "--data", "data", "--port", "0", "--admin-port", "0", "--monitor-port", "0"];
+        let port_text = port.to_string();
+        let arguments = ["serve", "--data", "data", "--port", &port_text, "--admin-port", "0", "--monitor-port", "0"];
         let mut process = Process::start(folder.path(), "serve.log", arguments, debug);
         let run: Value = until("`cordon serve` writes run.json", async || {
             if let Some(status) = process.ended() {
@@ -71,6 +78,7 @@ impl Serve {
             process,
             folder,
             debug,
+            port,
         };
         // The control plane is a client of the broker, and may be a moment later than its listeners.
         serve.api().settle().await;

@@ -91,6 +91,12 @@ impl Tenant {
         self.add("imports", wanted).await
     }
 
+    /// Changes fields of the account; in force when this returns.
+    pub async fn change(&self, changes: Value) {
+        self.api.patch(&format!("accounts/{}", self.key), &changes).await.ok(200);
+        self.api.settle().await;
+    }
+
     /// Changes some of the account's limits, the others staying; in force when this returns.
     pub async fn limit(&self, changes: Value) {
         let mut limits = self.api.get(&self.path("limits")).await.ok(200);

@@ -95,7 +95,10 @@ async fn what_is_no_request_of_this_api_gets_its_own_problem() {
     api.send(raw("accounts", "\u{0}\u{1}", "application/json")).await.problem(422, "invalid");
     api.send(raw("accounts", r#"{"name":"a"}"#, "text/plain")).await.problem(415, "unsupported-media-type");
     let large = format!(r#"{{"name":"{}"}}"#, "x".repeat(2 * 1024 * 1024));
-    api.send(raw("accounts", &large, "application/json")).await.problem(413, "body-too-large");
+    // On a connection of its own: the server need not read on to keep this one.
+    let once = serve.api();
+    let request = once.request(Method::POST, "accounts").header("content-type", "application/json").body(large);
+    once.send(request).await.problem(413, "body-too-large");
     api.get("nonsense").await.problem(404, "not-found");
     api.get("accounts/nonsense").await.problem(404, "not-found");
     api.get(&tenant.path("users/nonsense")).await.problem(404, "not-found");
@@ -166,6 +169,11 @@ async fn a_role_does_what_it_may_and_the_rest_is_refused_and_written_down() {
     assert_eq!(refused["actor"]["role"], "auditor", "{refused}");
     assert_eq!(refused["reason"], "forbidden", "{refused}");
 
+    let mut victim = serve.peer(&theirs.user("victim").await.creds).await;
+    let cid = api.list(&theirs.path("connections")).await[0]["cid"].clone();
+    let kick = admin.delete(&format!("connections/{cid}")).await;
+    assert!(matches!(kick.status.as_u16(), 403 | 404), "{}", kick.text);
+    assert_eq!(victim.fence().await, "");
     admin.post(&ours.path("users"), &body).await.ok(201);
     for answer in [
         admin.post(&theirs.path("users"), &body).await,

@@ -108,3 +108,20 @@ async fn a_connection_ends_with_its_certificate() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_library_client_needs_nothing_but_its_certificate() {
+    let serve = Serve::start().await;
+    let tenant = serve.tenant("fleet").await;
+    fs::write(serve.folder().join("device.creds"), tenant.user("device").await.creds).unwrap();
+    let line = ["certificate", "map", "device.example.org", "--creds", "device.creds", "--data", "data"];
+    assert!(serve.run(line).await.status.success());
+    let serve = serve.restart().await;
+    let line = "certificate issue --dns device.example.org --cert device.pem --key device.key --data data";
+    let done = serve.run(line.split(' ')).await;
+    assert!(done.status.success(), "{done:?}");
+    let (certificate, key) = (serve.folder().join("device.pem"), serve.folder().join("device.key"));
+    let options = async_nats::ConnectOptions::new().add_client_certificate(certificate, key);
+    let client = cordon_tests::Client::with(&serve, options).await.unwrap();
+    client.fence().await;
+}

@@ -13,16 +13,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use cordon_tests::peer::{Peer, connect_line};
-use cordon_tests::process::Process;
+use cordon_tests::process::{self, Process};
 use cordon_tests::wait::until;
 use cordon_tests::{Api, Tenant, tls};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::Value;
-
-/// An address that the system has just found free.
-fn free_address() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
 
 /// Writes a certificate authority and a server certificate of it.
 fn write_certificates(folder: &Path) {
@@ -75,7 +70,7 @@ async fn what_is_changed_while_the_broker_is_away_is_in_force_when_it_is_back() 
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     write_certificates(folder);
-    let address = free_address();
+    let address = SocketAddr::from(([127, 0, 0, 1], process::free_port()));
     let (_control, api) = start_control(folder, address).await;
     assert_eq!(api.get("health").await.ok(200)["broker"], "disconnected");
     write_config(folder, &api, address).await;

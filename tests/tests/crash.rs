@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use cordon_tests::{Api, Serve};
+use cordon_tests::{Api, Serve, Tenant};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use reqwest::Method;
@@ -152,4 +152,26 @@ async fn clients_and_their_sharing_are_back_after_a_kill() {
     let connect = cordon_tests::peer::connect_line(&peer.info, &revoked.creds);
     peer.send(connect).await;
     assert_eq!(peer.end().await, "-ERR 'Authorization Violation'\r\n", "a revocation outlives the process");
+}
+
+#[tokio::test]
+async fn a_library_client_is_back_by_itself_with_its_subscriptions() {
+    let serve = Serve::start_to_stay().await;
+    let tenant = serve.tenant("acme").await;
+    let mut client = serve.client(&tenant.user("service").await.creds).await;
+    let mut messages = client.nats.subscribe("news").await.unwrap();
+    client.fence().await;
+    client.reports("connected").await;
+    let serve = serve.restart().await;
+    client.reports("disconnected").await;
+    client.reports("connected").await;
+    client.fence().await;
+    let feed = Tenant::of(&serve.api(), &serve.api().get(&format!("accounts/{}", tenant.key)).await.ok(200))
+        .user("feed")
+        .await;
+    let feed = serve.client(&feed.creds).await;
+    feed.nats.publish("news", "again".into()).await.unwrap();
+    feed.fence().await;
+    let message = cordon_tests::wait::within("a message", futures_util::StreamExt::next(&mut messages)).await.unwrap();
+    assert_eq!(&message.payload[..], b"again");
 }

@@ -29,6 +29,9 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (header::X_FRAME_OPTIONS, "DENY"),
 ];
 
+/// Characters of a path that a ledger entry keeps: strangers choose it, and the ledger grows for good.
+const PATH_MAX: usize = 256;
+
 /// What a request was, for its ledger entry.
 struct Asked {
     method: Method,
@@ -38,7 +41,7 @@ struct Asked {
 /// Runs a request.
 pub(super) async fn enter(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let request_id = nuid::next().to_string();
-    let asked = Asked { method: request.method().clone(), path: request.uri().path().to_owned() };
+    let asked = Asked { method: request.method().clone(), path: request.uri().path().chars().take(PATH_MAX).collect() };
     let source_ip = request.extensions().get::<Peer>().map(|Peer(address)| address.ip());
     let span = tracing::info_span!("request", id = %request_id, method = %asked.method, path = %asked.path);
     let run = async {
@@ -89,7 +92,7 @@ async fn witnessed(app: &App, sender: &Sender, asked: &Asked, response: Response
     let now = app.issuer().now();
     let mut entry = Entry::refused("api.refused", reason, sender.actor(), now)
         .from_address(sender.source_ip)
-        .on_object(format!("{} {}", asked.method, asked.path))
+        .on_object(format!("{:.16} {}", asked.method.as_str(), asked.path))
         .referring_to(Reference::Request(sender.request_id.clone()));
     entry.account = account_in(&asked.path);
     let token = sender.token.as_ref().ok().map(|token| token.id.as_str());

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use axum::Router;
 use axum::body::HttpBody;
 use axum::http::Request;
+use cordon_auth::throttle::prefix;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -25,8 +26,13 @@ use tower::Service;
 
 use crate::limits;
 
-/// Most connections of one address.
+/// Most connections of one address, or one IPv6 site.
 const PER_ADDRESS_MAX: u32 = 512;
+
+/// Most TLS handshakes of one address at the same time: half of all, so that no one has them all.
+const HANDSHAKES_PER_ADDRESS_MAX: u32 = 64;
+
+const _: () = assert!((HANDSHAKES_PER_ADDRESS_MAX as usize) < limits::HANDSHAKES_MAX);
 
 /// Where a request came from. Put into the request's extensions by the listener.
 #[derive(Clone, Copy, Debug)]
@@ -47,18 +53,20 @@ struct Shared {
     router: Router,
     stop: CancellationToken,
     handshakes: Arc<Semaphore>,
+    shaking: Addresses,
 }
 
 impl Server {
     /// Accepts until told to stop; then lets requests in progress end, for a bounded time.
     pub(crate) async fn run(self) {
         let connections = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
-        let addresses = Addresses::default();
+        let addresses = Addresses::new(PER_ADDRESS_MAX);
         let shared = Shared {
             tls: self.tls,
             router: self.router,
             stop: self.stop.clone(),
             handshakes: Arc::new(Semaphore::new(limits::HANDSHAKES_MAX)),
+            shaking: Addresses::new(HANDSHAKES_PER_ADDRESS_MAX),
         };
         loop {
             let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
@@ -133,6 +141,9 @@ impl Shared {
         peer: SocketAddr,
     ) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
         let shake = async {
+            // A peer that says nothing has its time for it, but no place among the handshakes.
+            stream.peek(&mut [0]).await.ok()?;
+            let _seat = self.shaking.take(peer.ip())?;
             let _permit = self.handshakes.acquire().await.ok()?;
             match self.tls.accept(stream).await {
                 Ok(tls) => Some(tls),
@@ -149,9 +160,12 @@ impl Shared {
     }
 }
 
-/// Counts connections per address. Never longer than the number of open connections.
-#[derive(Clone, Default)]
-struct Addresses(Arc<Mutex<HashMap<IpAddr, u32>>>);
+/// Counts per address what it holds. Never longer than the number of open connections.
+#[derive(Clone)]
+struct Addresses {
+    counts: Arc<Mutex<HashMap<IpAddr, u32>>>,
+    most: u32,
+}
 
 /// One counted connection; gives its place back when dropped.
 struct Seat {
@@ -160,10 +174,15 @@ struct Seat {
 }
 
 impl Addresses {
+    fn new(most: u32) -> Self {
+        Self { counts: Arc::default(), most }
+    }
+
     fn take(&self, address: IpAddr) -> Option<Seat> {
-        let mut counts = self.0.lock();
+        let address = prefix(address);
+        let mut counts = self.counts.lock();
         let count = counts.entry(address).or_insert(0);
-        if *count >= PER_ADDRESS_MAX {
+        if *count >= self.most {
             return None;
         }
         *count += 1;
@@ -174,7 +193,7 @@ impl Addresses {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut counts = self.addresses.0.lock();
+        let mut counts = self.addresses.counts.lock();
         if let Some(count) = counts.get_mut(&self.address) {
             *count = count.saturating_sub(1);
             if *count == 0 {
@@ -216,14 +235,18 @@ mod tests {
 
     #[test]
     fn one_address_holds_only_its_share_and_gets_it_back() {
-        let addresses = Addresses::default();
+        let addresses = Addresses::new(PER_ADDRESS_MAX);
         let here: IpAddr = "192.0.2.1".parse().unwrap();
         let mut seats: Vec<_> = (0..PER_ADDRESS_MAX).map(|_| addresses.take(here).unwrap()).collect();
         assert!(addresses.take(here).is_none());
         assert!(addresses.take("192.0.2.2".parse().unwrap()).is_some());
+        let site = |last: u16| addresses.take(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]));
+        let of_site: Vec<_> = (0..1000).filter_map(site).collect();
+        assert_eq!(of_site.len(), PER_ADDRESS_MAX as usize, "an IPv6 site is one address");
+        drop(of_site);
         seats.pop();
         assert!(addresses.take(here).is_some());
         drop(seats);
-        assert!(addresses.0.lock().is_empty());
+        assert!(addresses.counts.lock().is_empty());
     }
 }

@@ -18,12 +18,12 @@ const PER_ADDRESS: u64 = 10;
 const PER_USER: u64 = 20;
 /// Events a second of one account.
 const PER_ACCOUNT: u64 = 100;
-/// Events a second of all addresses together.
-const OF_ALL: u64 = 500;
+/// Events a second of all addresses together: each may become a leaf of a ledger that only grows.
+const OF_ALL: u64 = 100;
 /// Sources remembered at once.
 const SOURCES: usize = 4096;
 /// Folded events that one second may cause; more are folded once again.
-const REPORTS: usize = 256;
+const REPORTS: usize = 64;
 
 /// Who is behind an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

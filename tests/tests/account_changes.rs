@@ -1,6 +1,8 @@
 //! Shows that a changed account is in force on live connections at once, and only what changed: those
 //! whom it does not concern notice nothing.
 
+#![expect(clippy::unwrap_used, reason = "a story: what fails here is its failure")]
+
 use cordon_tests::Serve;
 use cordon_tests::wait::until;
 use serde_json::{Value, json};

@@ -68,6 +68,9 @@ pub const STALL_MAX: Duration = Duration::from_millis(10);
 pub const MATCH_CACHE: usize = 512;
 /// Receivers in all match sets that one connection remembers, but for the latest set.
 pub const MATCH_CACHE_RECEIVERS: usize = 32 * 1024;
+/// Tokens of a subscription's subject, whatever the configuration says: each is a level of the tree, and a step of
+/// the stack for whoever walks it.
+pub const DEEPEST: usize = 1024;
 /// Tokens of a subject that matching keeps on the stack.
 pub const STACK_TOKENS: usize = 32;
 /// Accounts through which one message may be passed on by service imports.

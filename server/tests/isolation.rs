@@ -7,14 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cordon_accounts::claims::ExportKind::Service;
-use cordon_accounts::claims::ResponseType;
-use cordon_accounts::key::{AccountKey, Role};
+use cordon_accounts::claims::{OperatorClaims, ResponseType};
+use cordon_accounts::key::{AccountKey, OperatorKey, Role};
 use cordon_auth::authenticator::{Authenticator, Mode, OperatorMode};
 use cordon_auth::clock::Clock;
 use cordon_auth::lookup::{AccountLookup, LookupFuture};
 use cordon_auth::trust::Trust;
-use cordon_accounts::claims::OperatorClaims;
-use cordon_accounts::key::OperatorKey;
 use cordon_server::BrokerOptions;
 use cordon_server::tenant::directory::Tenants;
 use house::{Account, Got, House, connect_of, expect_quiet};
@@ -101,4 +99,15 @@ fn credentials_that_cannot_be_checked_hold_a_connection_no_longer_than_its_time(
     broker.block_on(broker.running.shutdown());
     kicked.expect_end("");
     assert!(broker.running.broker.connections.find(cid).is_none());
+}
+
+#[test]
+fn no_depth_of_a_subject_ends_the_broker() {
+    let broker = TestBroker::tuned(|options| options.max_control_line = 100_000);
+    let mut peer = broker.peer();
+    let deep = vec!["a"; 40_000].join(".");
+    peer.send(format!("SUB {deep} 1\r\nPUB {deep} 0\r\n\r\nUNSUB 1\r\nPING\r\n"));
+    let got = String::from_utf8(peer.until("PONG\r\n")).unwrap();
+    assert!(got.contains("too many tokens"), "{}", got.len());
+    broker.peer().expect_nothing();
 }

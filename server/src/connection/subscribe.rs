@@ -11,6 +11,7 @@ use cordon_accounts::subject::matching;
 use crate::border;
 use crate::connection::Connection;
 use crate::connection::session::Session;
+use crate::limits::DEEPEST;
 use crate::protocol::encode;
 use crate::protocol::frame::{Subscribe, Unsubscribe};
 use crate::routing::{Sink, Subscription};
@@ -34,7 +35,7 @@ impl Session {
         };
         let options = &self.connection.broker.options;
         let tokens = memchr::memchr_iter(b'.', frame.subject).count() + 1;
-        if options.max_sub_tokens.is_some_and(|max| tokens > max) {
+        if tokens > options.max_sub_tokens.unwrap_or(DEEPEST).min(DEEPEST) {
             let text = format!("Permissions Violation for Subscription to {}, too many tokens", encode::quoted(frame.subject));
             self.refuse(Reason::TooManyTokens, frame.subject, "", &text);
             return;

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use foldhash::quality::RandomState;
 use parking_lot::RwLock;
 
+use crate::limits::DEEPEST;
 use crate::routing::match_set::{INDEX_FROM, MatchSet, Places};
 use crate::routing::subscription::Subscription;
 
@@ -73,8 +74,11 @@ impl Interest {
         }
     }
 
-    /// Adds a subscription; the subject must be valid.
+    /// Adds a subscription; the subject must be valid. One of more than [`DEEPEST`] tokens receives nothing.
     pub fn insert(&self, subscription: Arc<Subscription>) {
+        if memchr::memchr_iter(b'.', &subscription.subject).count() >= DEEPEST {
+            return;
+        }
         {
             let mut level = &mut *self.root.write();
             let subject: &[u8] = &subscription.subject.clone();
@@ -358,6 +362,23 @@ mod tests {
         let mut set = MatchSet::default();
         interest.matches(b"a.b", &mut set);
         assert_eq!((set.queues.len(), set.queues[0].members.len()), (1, 3));
+    }
+
+    #[test]
+    fn the_deepest_subject_fits_the_stack_and_a_deeper_one_is_not_taken() {
+        let interest = Interest::new();
+        let deep = |tokens: usize| vec!["a"; tokens].join(".");
+        let deepest = subscription(&deep(DEEPEST), None, 1);
+        interest.insert(deepest.clone());
+        for tokens in [DEEPEST + 1, 50_000] {
+            let deeper = subscription(&deep(tokens), None, 2);
+            interest.insert(deeper.clone());
+            assert!(found(&interest, &deep(tokens)).is_empty());
+            interest.remove(&deeper);
+        }
+        assert_eq!((found(&interest, &deep(DEEPEST)).len(), interest.len()), (1, 1));
+        interest.remove(&deepest);
+        assert!(interest.root.read().is_empty());
     }
 
     #[test]

@@ -450,3 +450,37 @@ fn traces_stay_in_the_account_that_asked_for_them() {
     assert_eq!(Got::next(&mut client).subject, "news");
     client.expect_nothing();
 }
+
+#[test]
+fn a_stream_of_answers_ends_with_the_import_that_asked_for_it() {
+    let mut exporter = Account::new("exporter").exporting(Service, "svc");
+    exporter.claims.nats.exports[0].response_type = ResponseType::Stream;
+    let mut importer = Account::new("importer").importing(Service, &exporter, "svc", "");
+    let other = Account::new("other").importing(Service, &exporter, "svc", "");
+    let house = House::new(&[&exporter, &importer, &other]);
+    let (mut server, mut client, mut bystander) = (house.join(&exporter), house.join(&importer), house.join(&other));
+    server.exchange_only("SUB svc 1\r\n", "");
+    let replies = [&mut client, &mut bystander].map(|peer| {
+        peer.exchange_only("SUB in 1\r\nPUB svc in 0\r\n\r\n", "");
+        Got::next(&mut server).reply
+    });
+    let mut answer = |body: &str| {
+        for reply in &replies {
+            server.exchange_only(format!("PUB {reply} 1\r\n{body}\r\n"), "");
+        }
+    };
+    answer("a");
+    client.exchange_only("", "MSG in 1 1\r\na\r\n");
+    bystander.exchange_only("", "MSG in 1 1\r\na\r\n");
+    importer.claims.nats.imports.clear();
+    house.push(&importer);
+    answer("b");
+    client.expect_nothing();
+    bystander.exchange_only("", "MSG in 1 1\r\nb\r\n");
+    // What the exporter closes to everybody ends for those who still import it.
+    exporter.claims.nats.exports[0].token_req = true;
+    house.push(&exporter);
+    answer("c");
+    client.expect_nothing();
+    bystander.expect_nothing();
+}

@@ -58,6 +58,22 @@ async fn what_nsc_generates_starts_a_broker_with_the_system_account_loaded() {
 }
 
 #[test]
+fn operators_do_not_go_with_users_of_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let (text, _) = generated(folder.path().to_str().unwrap());
+    load(&text).unwrap();
+    for line in [
+        "authorization { user: a, password: \"b\" }",
+        "authorization { users: [{user: a, password: \"b\"}] }",
+        "accounts { A { users: [{user: a, password: \"b\"}] } }",
+        "no_auth_user: a",
+    ] {
+        let problem = refused(&format!("{text}{line}\n"));
+        assert!(problem.contains("operators do not go with"), "{line}: {problem}");
+    }
+}
+
+#[test]
 fn limits_and_timers_are_taken() {
     let loaded = load(
         "listen: 127.0.0.1:4333\ninsecure_no_auth: true\nserver_name: n1\nmax_payload: 2MB\nmax_connections: 10\nmax_subs: 7\n\

@@ -75,6 +75,8 @@ pub const DEEPEST: usize = 1024;
 pub const STACK_TOKENS: usize = 32;
 /// Accounts through which one message may be passed on by service imports.
 pub const CROSSING_DEPTH: usize = 16;
+/// Service imports that one message may cause to be used in all, on all its ways.
+pub const CROSSINGS_OF_ONE: usize = 1024;
 /// Outstanding replies of service imports that one exporter keeps, before each importer gets few more.
 pub const OUTSTANDING_REPLIES: usize = 262_144;
 /// Outstanding replies of one importer at one exporter.

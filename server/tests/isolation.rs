@@ -111,3 +111,26 @@ fn no_depth_of_a_subject_ends_the_broker() {
     assert!(got.contains("too many tokens"), "{}", got.len());
     broker.peer().expect_nothing();
 }
+
+#[test]
+fn a_web_of_imports_does_not_multiply_a_message_without_bound() {
+    let bottom = [Account::new("left").exporting(Service, "x"), Account::new("right").exporting(Service, "x")];
+    let mut levels = vec![bottom];
+    for level in 0..13 {
+        let [left, right] = levels.last().unwrap();
+        let name = |side: &str| Account::new(&format!("{side}{level}"));
+        let above = |side: &str| name(side).exporting(Service, "x").importing(Service, left, "x", "x").importing(Service, right, "x", "x");
+        let pair = [above("left"), above("right")];
+        levels.push(pair);
+    }
+    let accounts: Vec<&Account> = levels.iter().flatten().collect();
+    let house = House::new(&accounts);
+    let (mut server, mut client) = (house.join(&levels[0][0]), house.join(&levels[13][0]));
+    server.send("SUB x 1\r\n");
+    server.expect_nothing();
+    client.send("PUB x 0\r\n\r\n");
+    client.expect_nothing();
+    let got = String::from_utf8(server.fenced()).unwrap();
+    let copies = got.matches("HMSG x 1").count();
+    assert!((1..=1024).contains(&copies), "{copies}");
+}

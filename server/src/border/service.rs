@@ -13,7 +13,7 @@ use crate::border::latency::{Outcome, Probe};
 use crate::border::reply::Expected;
 use crate::border::table::inside;
 use crate::broker::Broker;
-use crate::limits::CROSSING_DEPTH;
+use crate::limits::{CROSSING_DEPTH, CROSSINGS_OF_ONE};
 use crate::protocol::headers;
 use crate::routing::match_set::MatchSet;
 use crate::routing::message::Passage;
@@ -124,6 +124,11 @@ impl Service {
 
 impl Receiver for Service {
     fn receive(&self, subscription: &Subscription, message: &Message<'_>, batch: &mut Batch) -> bool {
+        // A request may reach one account on many ways: their number doubles with each account of a web of pairs.
+        batch.crossed = if batch.depth == 0 { 1 } else { batch.crossed + 1 };
+        if batch.crossed > CROSSINGS_OF_ONE {
+            return false;
+        }
         let seen = message.passage.crossings.contains(&self.mark);
         if seen || message.passage.crossings.len() >= CROSSING_DEPTH || batch.depth >= CROSSING_DEPTH {
             return false;

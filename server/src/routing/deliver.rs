@@ -25,6 +25,8 @@ pub struct Batch {
     random: u64,
     /// Service imports passed on the way of the message at hand.
     pub depth: usize,
+    /// Service imports used for the message at hand, on all its ways.
+    pub crossed: usize,
     /// Messages delivered to client connections.
     pub delivered: u64,
     /// Bytes of them.

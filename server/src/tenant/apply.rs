@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cordon_accounts::reason::Reason;
+use cordon_auth::clock::Clock;
 use cordon_auth::refusal::ClosePolicy;
 use cordon_auth::standing;
 
@@ -18,6 +19,9 @@ use crate::tenant::Tenant;
 
 /// A connection over its lowered subscription limit is told, then closed after this time.
 const SUBSCRIPTION_NOTICE: Duration = Duration::from_millis(20);
+
+/// How often a clock that is waited for is looked at.
+const CLOCK_CHECK: Duration = Duration::from_secs(30);
 
 /// Puts the account's record in force on its connections.
 pub fn to_connections(broker: &Arc<Broker>, tenant: &Arc<Tenant>) {
@@ -74,11 +78,19 @@ pub fn watch_expiry(broker: &Arc<Broker>, tenant: &Arc<Tenant>, after: i64) {
 }
 
 async fn expire(broker: Arc<Broker>, tenant: Arc<Tenant>, due: i64) {
-    let left_ns = due.saturating_mul(1_000_000_000).saturating_sub(broker.clock.unix_nanos());
-    let wait = Duration::from_nanos(u64::try_from(left_ns).unwrap_or(0)) + Duration::from_millis(1);
     tokio::select! {
         () = broker.stopping.cancelled() => {}
-        () = tokio::time::sleep(wait) => broker.tenants.expire(&broker, &tenant, due).await,
+        () = reached(&broker.clock, due) => broker.tenants.expire(&broker, &tenant, due).await,
+    }
+}
+
+/// Returns when the clock says `due`, Unix seconds. It is asked again and again: it may be set in either direction
+/// meanwhile, and a machine may sleep.
+async fn reached(clock: &Clock, due: i64) {
+    loop {
+        let left_ns = due.saturating_mul(1_000_000_000).saturating_sub(clock.unix_nanos());
+        let Ok(left @ 1..) = u64::try_from(left_ns) else { return };
+        tokio::time::sleep((Duration::from_nanos(left) + Duration::from_millis(1)).min(CLOCK_CHECK)).await;
     }
 }
 
@@ -94,4 +106,31 @@ fn end_soon(broker: &Arc<Broker>, connection: Arc<Connection>) {
         let closing = Closing::silent("Maximum Subscriptions Exceeded", Some(Reason::SubscriptionLimit));
         connection.close(closing.because("the subscription limit was lowered"));
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    const DUE: i64 = 1_700_000_000;
+
+    #[tokio::test]
+    async fn what_is_due_has_been_reached_and_what_is_not_has_not() {
+        for (now, is_reached) in [(DUE, true), (DUE + 5, true), (DUE - 1, false)] {
+            assert_eq!(reached(&Clock::manual(now), DUE).now_or_never().is_some(), is_reached, "{now}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_lags_behind_the_timer_is_waited_for() {
+        // To the timer a nanosecond is over at once; this clock stands still until it is moved.
+        let clock = Clock::manual(DUE - 1);
+        clock.advance(Duration::from_nanos(999_999_999));
+        let mut waiting = Box::pin(reached(&clock, DUE));
+        assert!(tokio::time::timeout(Duration::from_millis(50), &mut waiting).await.is_err());
+        clock.advance(Duration::from_nanos(1));
+        waiting.await;
+    }
 }

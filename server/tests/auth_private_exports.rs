@@ -72,6 +72,7 @@ fn a_private_stream_needs_an_activation_that_fits() {
     part.exchange_only("SUB > 1\r\n", "");
     assert_eq!(reached(&mut source, &mut all, &["s.x", "s.y", "other"]), ["s.x", "s.y"]);
     assert_eq!(reached(&mut source, &mut part, &[]), ["s.x"]);
+    let mut tried = Vec::new();
     for account in &refused {
         let token = house.token(account);
         let accounts = house.broker.running.broker.tenants.accounts().unwrap();
@@ -81,7 +82,9 @@ fn a_private_stream_needs_an_activation_that_fits() {
         reader.exchange_only("SUB > 1\r\nSUB s.x q 2\r\n", "");
         assert!(reached(&mut source, &mut reader, &["s.x"]).is_empty(), "{}", account.claims.name);
         assert_eq!(house.tenant(account).crossings.refused().len(), 1, "{}", account.claims.name);
+        tried.push(account.claims.name.as_str());
     }
+    assert_eq!(tried, ["missing", "expired"], "the others are refused with their whole claims");
 }
 
 #[test]
@@ -157,7 +160,10 @@ fn an_activation_ends_also_when_its_exporter_came_later_or_was_updated() {
 
 #[test]
 fn a_revoked_activation_stops_at_once_and_only_on_that_export() {
-    let mut exporter = Account::new("exporter").exporting_privately(Stream, "x").exporting_privately(Stream, "y").exporting_privately(Service, "q");
+    let mut exporter = Account::new("exporter")
+        .exporting_privately(Stream, "x")
+        .exporting_privately(Stream, "y")
+        .exporting_privately(Service, "q");
     let importer = Account::new("importer")
         .importing_with(Stream, &exporter, "x", |_| {})
         .importing_with(Stream, &exporter, "y", |_| {})
@@ -227,7 +233,8 @@ fn the_importers_own_key_must_stand_at_its_position() {
 #[test]
 fn an_exporter_that_becomes_private_loses_its_importers_and_regains_them() {
     let mut exporter = Account::new("exporter").exporting(Stream, "s").exporting(Service, "q");
-    let importer = Account::new("importer").importing(Stream, &exporter, "s", "").importing(Service, &exporter, "q", "");
+    let importer =
+        Account::new("importer").importing(Stream, &exporter, "s", "").importing(Service, &exporter, "q", "");
     let house = House::new(&[&exporter, &importer]);
     let (mut source, mut reader) = (house.join(&exporter), house.join(&importer));
     source.exchange_only("SUB q 1\r\n", "");

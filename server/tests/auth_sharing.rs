@@ -43,17 +43,22 @@ fn every_forged_copy_of_the_request_info_is_replaced() {
     assert_eq!(request.values("Kept"), ["yes"]);
     assert!(!request.header.join("\n").contains("forged"), "{:?}", request.header);
     // Inside one account, too, nobody can pretend to be another.
-    server.exchange_only(format!("HPUB own {} {}\r\n{forged}\r\n", forged.len(), forged.len()), "HMSG own 1 23 23\r\nNATS/1.0\r\nKept: yes\r\n\r\n\r\n");
+    server.exchange_only(
+        format!("HPUB own {} {}\r\n{forged}\r\n", forged.len(), forged.len()),
+        "HMSG own 1 23 23\r\nNATS/1.0\r\nKept: yes\r\n\r\n\r\n",
+    );
 }
 
 #[test]
 fn the_request_info_tells_more_only_if_the_import_shares() {
     let exporter = Account::new("exporter").exporting(Service, "svc").exporting(Service, "open");
-    let mut importer = Account::new("importer").importing(Service, &exporter, "svc", "").importing(Service, &exporter, "open", "");
+    let mut importer =
+        Account::new("importer").importing(Service, &exporter, "svc", "").importing(Service, &exporter, "open", "");
     importer.claims.nats.imports[1].share = true;
     let (_house, mut server, mut client) = served(&exporter, &importer);
     client.exchange_only("PUB svc in 0\r\n\r\nPUB open in 0\r\n\r\n", "");
-    let info = |request: &Got| serde_json::from_str::<serde_json::Value>(&request.values("Nats-Request-Info")[0]).unwrap();
+    let info =
+        |request: &Got| serde_json::from_str::<serde_json::Value>(&request.values("Nats-Request-Info")[0]).unwrap();
     let told = info(&Got::next(&mut server));
     let fields: Vec<&String> = told.as_object().unwrap().keys().collect();
     assert!(fields.iter().all(|field| ["acc", "rtt"].contains(&field.as_str())), "{told}");
@@ -89,7 +94,8 @@ fn requests_without_answers_leave_nothing_behind() {
     client.exchange_only("SUB in.* 1\r\n", "");
     let requests = 20_000;
     for batch in 0..20 {
-        let lines: Vec<String> = (0..requests / 20).map(|number| format!("PUB svc in.{batch}-{number} 0\r\n\r\n")).collect();
+        let lines: Vec<String> =
+            (0..requests / 20).map(|number| format!("PUB svc in.{batch}-{number} 0\r\n\r\n")).collect();
         client.send(lines.concat());
         expect_quiet(&mut client);
         server.fenced();
@@ -110,9 +116,12 @@ fn requests_without_answers_leave_nothing_behind() {
 #[test]
 fn wildcards_change_places_and_find_back() {
     let exporter = Account::new("exporter").exporting(Service, "q.*.*").exporting(Service, "r.*.*.*");
-    let importer = Account::new("importer")
-        .importing(Service, &exporter, "q.*.*", "my.$2.$1")
-        .importing(Service, &exporter, "r.*.*.*", "turn.$2.$3.$1");
+    let importer = Account::new("importer").importing(Service, &exporter, "q.*.*", "my.$2.$1").importing(
+        Service,
+        &exporter,
+        "r.*.*.*",
+        "turn.$2.$3.$1",
+    );
     let (_house, mut server, mut client) = served(&exporter, &importer);
     client.exchange_only("PUB my.one.two in 0\r\n\r\nPUB turn.b.c.a in 0\r\n\r\n", "");
     assert_eq!(Got::next(&mut server).subject, "q.two.one");
@@ -192,7 +201,9 @@ fn interest_in_a_stream_ends_with_the_subscription_and_with_the_connection() {
     reader.exchange_only("SUB news 3\r\n", "MSG news 2 in 0\r\n\r\n");
     received(&mut source);
     drop(reader);
-    house.broker.until("the reader is gone", |broker| broker.tenants.find(&importer.key().into()).unwrap().connection_count() == 0);
+    house.broker.until("the reader is gone", |broker| {
+        broker.tenants.find(&importer.key().into()).unwrap().connection_count() == 0
+    });
     assert!(is_nobody(&ask(&mut source, "news", "")));
 }
 
@@ -355,7 +366,11 @@ fn a_service_that_answers_nothing_is_reported_as_timed_out() {
     let (_house, _server, mut watcher, mut client) = measured(Sampling::Percent(100));
     client.exchange_only("PUB svc in 0\r\n\r\n", "");
     let report = Got::next(&mut watcher).json();
-    assert_eq!((report["status"].as_u64(), report["description"].as_str()), (Some(504), Some("Service Timeout")), "{report}");
+    assert_eq!(
+        (report["status"].as_u64(), report["description"].as_str()),
+        (Some(504), Some("Service Timeout")),
+        "{report}"
+    );
 }
 
 #[test]
@@ -411,7 +426,8 @@ fn a_reply_with_wildcards_crosses_no_border() {
 
 #[test]
 fn two_exporters_of_one_name_are_both_asked() {
-    let (left, right) = (Account::new("left").exporting(Service, "svc"), Account::new("right").exporting(Service, "svc"));
+    let (left, right) =
+        (Account::new("left").exporting(Service, "svc"), Account::new("right").exporting(Service, "svc"));
     let importer = Account::new("importer").importing(Service, &left, "svc", "").importing(Service, &right, "svc", "");
     let house = House::new(&[&left, &right, &importer]);
     let (mut one, mut other, mut client) = (house.join(&left), house.join(&right), house.join(&importer));
@@ -429,7 +445,8 @@ fn two_exporters_of_one_name_are_both_asked() {
 fn traces_stay_in_the_account_that_asked_for_them() {
     let mut exporter = Account::new("exporter").exporting(Service, "svc");
     exporter.claims.nats.exports.push(Export::new(Stream, "news"));
-    let importer = Account::new("importer").importing(Service, &exporter, "svc", "").importing(Stream, &exporter, "news", "");
+    let importer =
+        Account::new("importer").importing(Service, &exporter, "svc", "").importing(Stream, &exporter, "news", "");
     let house = House::new(&[&exporter, &importer]);
     let (mut server, mut client) = (house.join(&exporter), house.join(&importer));
     server.exchange_only("SUB svc 1\r\nSUB traces 2\r\n", "");

@@ -126,7 +126,8 @@ fn narrowed_default_permissions_end_subscriptions_and_clear_what_was_cached() {
     let mut peer = house.join(&account);
     peer.exchange("SUB a 1\r\nSUB b.> q 2\r\nPUB a 1\r\nx\r\n", "MSG a 1 1\r\nx\r\n");
     let deny = |subject: &str| SubjectsClaim { deny: vec![subject.to_owned()], ..SubjectsClaim::default() };
-    account.claims.nats.default_permissions = PermissionsClaim { publish: deny("a"), subscribe: deny("b.>"), response: None };
+    account.claims.nats.default_permissions =
+        PermissionsClaim { publish: deny("a"), subscribe: deny("b.>"), response: None };
     house.push(&account);
     peer.expect("-ERR 'Permissions Violation for Subscription to \"b.>\" using queue \"q\" (sid \"2\")'\r\n");
     peer.exchange("PUB a 1\r\nx\r\n", "-ERR 'Permissions Violation for Publish to \"a\"'\r\n");
@@ -165,7 +166,9 @@ fn mappings_come_and_go_with_the_claims_and_permissions_see_the_mapped_subject()
     let to = |subject: &str| vec![Mapping { subject: subject.to_owned(), ..Mapping::default() }];
     account.claims.nats.mappings.insert("foo".to_owned(), to("bar"));
     let house = House::new(&[&account]);
-    let allowed = |subject: &'static str| account.user(move |claims| claims.nats.template.permissions.publish.allow = vec![subject.to_owned()]);
+    let allowed = |subject: &'static str| {
+        account.user(move |claims| claims.nats.template.permissions.publish.allow = vec![subject.to_owned()])
+    };
     let mut only_foo = house.join_as(&allowed("foo"));
     only_foo.exchange("PUB foo 0\r\n\r\n", "-ERR 'Permissions Violation for Publish to \"bar\"'\r\n");
     let mut only_bar = house.join_as(&allowed("bar"));

@@ -5,8 +5,8 @@
 mod house;
 mod support;
 
-use cordon_accounts::claims::GenericClaims;
 use cordon_accounts::claims::ExportKind::{Service, Stream};
+use cordon_accounts::claims::GenericClaims;
 use cordon_accounts::key::{Role, Seed};
 use cordon_accounts::limits::Limit;
 use cordon_auth::clock::Clock;
@@ -39,7 +39,11 @@ fn an_update_is_stored_in_force_and_answered_under_every_subject() {
     let house = House::in_folder(&[&account], folder.path());
     let mut system = house.join(&house.system);
     let key = account.key();
-    let subjects = ["$SYS.REQ.CLAIMS.UPDATE".to_owned(), format!("$SYS.REQ.ACCOUNT.{key}.CLAIMS.UPDATE"), format!("$SYS.ACCOUNT.{key}.CLAIMS.UPDATE")];
+    let subjects = [
+        "$SYS.REQ.CLAIMS.UPDATE".to_owned(),
+        format!("$SYS.REQ.ACCOUNT.{key}.CLAIMS.UPDATE"),
+        format!("$SYS.ACCOUNT.{key}.CLAIMS.UPDATE"),
+    ];
     for (limit, subject) in (1..).zip(&subjects) {
         account.claims.nats.limits.subs = Limit(limit);
         let token = house.token(&account);
@@ -79,7 +83,10 @@ fn headers_of_a_request_are_not_taken_for_a_token() {
     assert_eq!(with_header(&format!("$SYS.REQ.ACCOUNT.{}.CLAIMS.LOOKUP", account.key()), "").body, token);
     assert_eq!(with_header("$SYS.REQ.CLAIMS.LIST", "").json()["data"].as_array().unwrap().len(), 2);
     let request = delete_request(&house.operator, &json!([account.key()]));
-    assert_eq!(with_header("$SYS.REQ.CLAIMS.DELETE", &request).json()["data"], json!({"code": 200, "message": "deleted 1 accounts"}));
+    assert_eq!(
+        with_header("$SYS.REQ.CLAIMS.DELETE", &request).json()["data"],
+        json!({"code": 200, "message": "deleted 1 accounts"})
+    );
     let line = with_header("$SYS.REQ.CLAIMS.PACK", "").body;
     assert!(line.starts_with(&format!("{}|eyJ", house.system.key())), "{line}");
     let end = Got::next(&mut system);
@@ -90,9 +97,11 @@ fn headers_of_a_request_are_not_taken_for_a_token() {
 fn a_bad_update_leaves_the_account_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let exporter = Account::new("exporter").exporting(Service, "svc").exporting(Stream, "news");
-    let importer = Account::new("importer").importing(Service, &exporter, "svc", "").importing(Stream, &exporter, "news", "");
+    let importer =
+        Account::new("importer").importing(Service, &exporter, "svc", "").importing(Stream, &exporter, "news", "");
     let house = House::in_folder(&[&exporter, &importer], folder.path());
-    let (mut system, mut server, mut client) = (house.join(&house.system), house.join(&exporter), house.join(&importer));
+    let (mut system, mut server, mut client) =
+        (house.join(&house.system), house.join(&exporter), house.join(&importer));
     server.exchange_only("SUB svc 1\r\n", "");
     client.exchange_only("SUB news 1\r\n", "");
     let before = stored(&folder, &exporter).unwrap();
@@ -118,7 +127,16 @@ fn a_bad_update_leaves_the_account_as_it_was() {
         signed(|account| account.limits.exports = Limit(0)),
         signed(|account| account.exports.push(cordon_accounts::claims::Export::new(Service, "svc"))),
         signed(|account| {
-            account.mappings.insert("a".to_owned(), ["b", "c"].map(|to| cordon_accounts::claims::Mapping { subject: to.to_owned(), weight: 60, ..Default::default() }).to_vec());
+            account.mappings.insert(
+                "a".to_owned(),
+                ["b", "c"]
+                    .map(|to| cordon_accounts::claims::Mapping {
+                        subject: to.to_owned(),
+                        weight: 60,
+                        ..Default::default()
+                    })
+                    .to_vec(),
+            );
         }),
         signed(|account| {
             account.limits.wildcards = false;
@@ -127,9 +145,15 @@ fn a_bad_update_leaves_the_account_as_it_was() {
         }),
     ];
     for (number, body) in bad.iter().enumerate() {
-        for subject in ["$SYS.REQ.CLAIMS.UPDATE".to_owned(), format!("$SYS.REQ.ACCOUNT.{}.CLAIMS.UPDATE", exporter.key())] {
+        for subject in
+            ["$SYS.REQ.CLAIMS.UPDATE".to_owned(), format!("$SYS.REQ.ACCOUNT.{}.CLAIMS.UPDATE", exporter.key())]
+        {
             let description = refusal(&mut system, &subject, body);
-            assert!(description.starts_with("jwt update resulted in error") || description.starts_with("jwt validation failed"), "{number}: {description}");
+            assert!(
+                description.starts_with("jwt update resulted in error")
+                    || description.starts_with("jwt validation failed"),
+                "{number}: {description}"
+            );
         }
         assert_eq!(stored(&folder, &exporter).as_ref(), Some(&before), "{number}");
         // All of it still works: requests, streams, connections old and new.
@@ -168,9 +192,11 @@ fn a_key_that_is_a_path_touches_no_file() {
 fn deleting_is_for_the_operator_and_ends_the_account() {
     let folder = tempfile::tempdir().unwrap();
     let exporter = Account::new("exporter").exporting(Service, "svc").exporting(Stream, "news");
-    let importer = Account::new("importer").importing(Service, &exporter, "svc", "").importing(Stream, &exporter, "news", "");
+    let importer =
+        Account::new("importer").importing(Service, &exporter, "svc", "").importing(Stream, &exporter, "news", "");
     let house = House::in_folder(&[&exporter, &importer], folder.path());
-    let (mut system, mut server, mut client) = (house.join(&house.system), house.join(&exporter), house.join(&importer));
+    let (mut system, mut server, mut client) =
+        (house.join(&house.system), house.join(&exporter), house.join(&importer));
     server.exchange_only("SUB svc 1\r\n", "");
     client.exchange_only("SUB news 1\r\n", "");
     let stranger = Seed::generate(Role::Operator, &mut rand::rngs::OsRng);
@@ -185,7 +211,10 @@ fn deleting_is_for_the_operator_and_ends_the_account() {
         (delete_request(&exporter.seed, &keys), "not trusted"),
         (foreign, "not self signed"),
         (delete_request(&house.operator, &json!([house.system.key()])), "not allowed to delete system account"),
-        (delete_request(&house.operator, &json!([exporter.key(), house.system.key()])), "not allowed to delete system account"),
+        (
+            delete_request(&house.operator, &json!([exporter.key(), house.system.key()])),
+            "not allowed to delete system account",
+        ),
         (delete_request(&house.operator, &json!("all")), "malformed request"),
         (delete_request(&house.operator, &json!([7])), "malformed request"),
         (String::new(), ""),
@@ -217,7 +246,8 @@ fn without_leave_to_delete_nothing_is_deleted() {
     let house = House::new(&[&account]);
     let mut system = house.join(&house.system);
     let request = delete_request(&house.operator, &json!([account.key()]));
-    for subject in ["$SYS.REQ.CLAIMS.DELETE", "$SYS.REQ.CLAIMS.LIST", "$SYS.REQ.CLAIMS.PACK", "$SYS.REQ.CLAIMS.UPDATE"] {
+    for subject in ["$SYS.REQ.CLAIMS.DELETE", "$SYS.REQ.CLAIMS.LIST", "$SYS.REQ.CLAIMS.PACK", "$SYS.REQ.CLAIMS.UPDATE"]
+    {
         assert!(is_nobody(&ask(&mut system, subject, &request)), "{subject}");
     }
     house.join(&account);

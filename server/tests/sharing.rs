@@ -91,7 +91,10 @@ fn nobody_can_answer_in_anothers_place() {
     thief.expect_nothing();
     client.send(format!("PUB {reply} 1\r\nx\r\n"));
     client.expect_nothing();
-    thief.exchange("PUB foo _R_.x.y 0\r\n\r\n", "-ERR 'Permissions Violation for Publish with Reply of \"_R_.x.y\"'\r\n");
+    thief.exchange(
+        "PUB foo _R_.x.y 0\r\n\r\n",
+        "-ERR 'Permissions Violation for Publish with Reply of \"_R_.x.y\"'\r\n",
+    );
 }
 
 #[test]
@@ -137,9 +140,7 @@ fn queue_groups_of_one_name_share_each_message_across_the_border() {
         source.send("PUB jobs 1\r\nx\r\n");
     }
     source.expect_nothing();
-    let count = |peer: &mut support::Peer| {
-        String::from_utf8(peer.fenced()).unwrap().matches("MSG jobs").count()
-    };
+    let count = |peer: &mut support::Peer| String::from_utf8(peer.fenced()).unwrap().matches("MSG jobs").count();
     let (near, far) = (count(&mut near), count(&mut far));
     assert_eq!(near + far, 100);
     assert!(near > 10 && far > 10, "{near} and {far}");
@@ -148,8 +149,9 @@ fn queue_groups_of_one_name_share_each_message_across_the_border() {
 #[test]
 fn exports_and_imports_change_while_connected() {
     let mut exporter = Account::new("exporter").exporting(Stream, "news").exporting(Service, "svc");
-    let importer =
-        Account::new("importer").importing(Stream, &exporter, "news", "news").importing(Service, &exporter, "svc", "svc");
+    let importer = Account::new("importer")
+        .importing(Stream, &exporter, "news", "news")
+        .importing(Service, &exporter, "svc", "svc");
     let house = House::new(&[&exporter, &importer]);
     let (mut source, mut reader) = (house.join(&exporter), house.join(&importer));
     reader.send("SUB news 1\r\nSUB inbox 2\r\n");
@@ -161,7 +163,10 @@ fn exports_and_imports_change_while_connected() {
     house.push(&exporter);
     source.send("PUB news 1\r\nb\r\n");
     source.expect_nothing();
-    reader.exchange("PUB svc inbox 0\r\n\r\nPING\r\n", "HMSG inbox 2 35 35\r\nNATS/1.0 503\r\nNats-Subject: svc\r\n\r\n\r\nPONG\r\n");
+    reader.exchange(
+        "PUB svc inbox 0\r\n\r\nPING\r\n",
+        "HMSG inbox 2 35 35\r\nNATS/1.0 503\r\nNats-Subject: svc\r\n\r\n\r\nPONG\r\n",
+    );
     exporter.claims.nats.exports = exports;
     house.push(&exporter);
     source.send("PUB news 1\r\nc\r\n");
@@ -183,7 +188,10 @@ fn a_chain_of_services_names_the_first_requester_and_the_account_between() {
     client.expect_nothing();
     let reply = server.line().split(' ').nth(3).unwrap().to_owned();
     server.line();
-    assert_eq!(server.line(), format!("Nats-Request-Info: {{\"acc\":\"{}\",\"svc\":\"{}\"}}", first.key(), middle.key()));
+    assert_eq!(
+        server.line(),
+        format!("Nats-Request-Info: {{\"acc\":\"{}\",\"svc\":\"{}\"}}", first.key(), middle.key())
+    );
     server.send(format!("PUB {reply} 2\r\nok\r\n"));
     client.expect("MSG inbox 9 2\r\nok\r\n");
 }
@@ -218,7 +226,10 @@ fn measured_requests_are_reported_in_the_exporters_account() {
         watcher.line();
         serde_json::from_str::<serde_json::Value>(&watcher.line()).unwrap()
     };
-    client.exchange("SUB inbox 9\r\nPUB svc inbox 0\r\n\r\n", "HMSG inbox 9 35 35\r\nNATS/1.0 503\r\nNats-Subject: svc\r\n\r\n\r\n");
+    client.exchange(
+        "SUB inbox 9\r\nPUB svc inbox 0\r\n\r\n",
+        "HMSG inbox 9 35 35\r\nNATS/1.0 503\r\nNats-Subject: svc\r\n\r\n\r\n",
+    );
     assert_eq!(report(&mut watcher)["status"], 503);
     server.send("SUB svc 1\r\n");
     server.expect_nothing();

@@ -13,7 +13,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use cordon_accounts::claims::{self, AccountClaims, ActivationClaims, Export, ExportKind, Import, Operator, OperatorClaims, SigningKey, UserClaims};
+use cordon_accounts::claims::{
+    self, AccountClaims, ActivationClaims, Export, ExportKind, Import, Operator, OperatorClaims, SigningKey, UserClaims,
+};
 use cordon_accounts::key::{AccountKey, OperatorKey, Role, Seed, UserKey};
 use cordon_accounts::name::AccountName;
 use cordon_auth::authenticator::{Authenticator, Mode, OperatorMode};
@@ -21,9 +23,9 @@ use cordon_auth::clock::Clock;
 use cordon_auth::lookup::CachedAccounts;
 use cordon_auth::resolver::{DeleteMode, DirectoryOptions, DirectoryResolver, MemoryResolver, Resolver, StorePolicy};
 use cordon_auth::trust::Trust;
+use cordon_server::BrokerOptions;
 use cordon_server::tenant::Tenant;
 use cordon_server::tenant::directory::Tenants;
-use cordon_server::BrokerOptions;
 use data_encoding::BASE64URL_NOPAD;
 
 use crate::support::{Peer, TestBroker};
@@ -198,7 +200,11 @@ impl Got {
             _ => panic!("no message: {line:?}"),
         };
         let reply = if parts.len() == 4 + sizes { parts[3].to_owned() } else { String::new() };
-        let header = if sizes == 2 { std::iter::repeat_with(|| peer.line()).take_while(|line| !line.is_empty()).collect() } else { Vec::new() };
+        let header = if sizes == 2 {
+            std::iter::repeat_with(|| peer.line()).take_while(|line| !line.is_empty()).collect()
+        } else {
+            Vec::new()
+        };
         Self { subject: parts[1].to_owned(), reply, header, body: peer.line() }
     }
 

@@ -7,6 +7,12 @@
 //! [`wait::until`], the one place that pauses.
 //!
 //! A failure ends the story with a panic, and the log of its processes is printed.
+//!
+//! | variable | what for |
+//! |---|---|
+//! | `CORDON_BIN` | a binary to test instead of the one that [`binary::cordon`] builds |
+//! | `CORDON_CRASH_SEED` | the moments of `crash.rs` again |
+//! | `CORDON_MODEL_SEED` | the topology and traffic of `topologies.rs` again |
 
 #![expect(
     clippy::unwrap_used,

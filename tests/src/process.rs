@@ -59,8 +59,9 @@ impl Process {
 
     /// Sends it a signal by name, such as `TERM`.
     pub fn signal(&self, name: &str) {
-        let id = self.child.id().expect("it runs").to_string();
-        assert!(std::process::Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+        let id = self.child.id().expect("it runs");
+        let line = format!("kill -s {name} {id}");
+        assert!(std::process::Command::new("sh").args(["-c", &line]).status().unwrap().success());
     }
 
     /// Waits for its end.

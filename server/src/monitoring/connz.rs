@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use crate::broker::Broker;
 use crate::connection::{Connection, Identity};
 use crate::connections::Closed;
-use crate::monitoring::{Fault, PAGE, text};
+use crate::monitoring::{Fault, PAGE, SUBSCRIPTIONS_SHOWN, text};
 use crate::routing::Subscription;
 
 /// What is asked for. Field names are those of the JSON request.
@@ -88,7 +88,8 @@ pub fn connz(broker: &Broker, options: &ConnzOptions, only: Option<&str>) -> Res
         Ok(limit @ 1..) => limit.min(broker.options.max_connections.max(PAGE)),
         _ => PAGE,
     };
-    let shown: Vec<Value> = rows.iter().skip(offset).take(limit).map(|row| show(row, options, now)).collect();
+    let mut room = SUBSCRIPTIONS_SHOWN;
+    let shown: Vec<Value> = rows.iter().skip(offset).take(limit).map(|row| show(row, options, now, &mut room)).collect();
     Ok(json!({
         "server_id": &*broker.id,
         "now": text::rfc3339(now),
@@ -196,7 +197,7 @@ fn is_wanted(row: &Row, options: &ConnzOptions) -> bool {
         })
 }
 
-fn show(row: &Row, options: &ConnzOptions, now: i64) -> Value {
+fn show(row: &Row, options: &ConnzOptions, now: i64, room: &mut usize) -> Value {
     let until = row.until(now);
     let client = &row.identity.client;
     let mut shown = Map::new();
@@ -236,7 +237,7 @@ fn show(row: &Row, options: &ConnzOptions, now: i64) -> Value {
         shown.extend(authentication(&row.identity));
     }
     if let Some(connection) = &row.open {
-        shown.extend(subscriptions(connection, options));
+        shown.extend(subscriptions(connection, options, room));
     }
     Value::Object(shown)
 }
@@ -266,11 +267,14 @@ fn authentication(identity: &Identity) -> Map<String, Value> {
     shown
 }
 
-fn subscriptions(connection: &Connection, options: &ConnzOptions) -> Option<(String, Value)> {
+/// Subscriptions of a connection, as many as there is still `room` for in the answer.
+fn subscriptions(connection: &Connection, options: &ConnzOptions, room: &mut usize) -> Option<(String, Value)> {
     if !options.subscriptions && !options.subscriptions_detail {
         return None;
     }
-    let list = connection.subscription_list();
+    let mut list = connection.subscription_list();
+    list.truncate(*room);
+    *room -= list.len();
     if list.is_empty() {
         return None;
     }

@@ -22,6 +22,9 @@ pub use http::serve;
 /// Rows of one page, unless asked otherwise.
 pub const PAGE: usize = 1024;
 
+/// Subscriptions in one answer, at most: a tenant may have millions, and asks for them as often as it likes.
+pub const SUBSCRIPTIONS_SHOWN: usize = 50_000;
+
 /// Why a view cannot be given: what was wrong with the request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::broker::Broker;
-use crate::monitoring::{Fault, PAGE, connz, text};
+use crate::monitoring::{Fault, PAGE, SUBSCRIPTIONS_SHOWN, connz, text};
 
 /// What is asked for. Field names are those of the JSON request.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -37,7 +37,7 @@ pub fn subsz(broker: &Broker, options: &SubszOptions, only: Option<&str>) -> Res
     let asked = |name: &str| account.is_none_or(|account| account == name);
     let count: usize = broker.tenants.all().iter().filter(|tenant| asked(tenant.name.as_str())).map(|tenant| tenant.interest.len()).sum();
     let offset = usize::try_from(options.offset).unwrap_or(0);
-    let limit = usize::try_from(options.limit).ok().filter(|limit| *limit > 0).unwrap_or(PAGE);
+    let limit = usize::try_from(options.limit).ok().filter(|limit| *limit > 0).unwrap_or(PAGE).min(SUBSCRIPTIONS_SHOWN);
     let mut total = 0;
     let mut shown = Vec::new();
     if options.subscriptions || !test.is_empty() {

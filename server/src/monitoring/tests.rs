@@ -192,3 +192,31 @@ async fn a_broker_that_takes_no_more_clients_is_unhealthy() {
     assert_eq!(status, 503);
     assert!(body.contains("unavailable"), "{body}");
 }
+
+#[tokio::test]
+async fn one_answer_shows_a_bounded_number_of_subscriptions() {
+    use crate::monitoring::SUBSCRIPTIONS_SHOWN;
+
+    let running = broker().await;
+    let mut peers = Vec::new();
+    for _ in 0..2 {
+        let mut peer = client(&running).await;
+        let more: Vec<String> = (2..=SUBSCRIPTIONS_SHOWN / 2 + 100).map(|sid| format!("SUB s.{sid} {sid}\r\n")).collect();
+        peer.write_all(format!("{}PING\r\n", more.concat()).as_bytes()).await.unwrap();
+        let mut pong = [0; 6];
+        while &pong != b"PONG\r\n" {
+            peer.read_exact(&mut pong).await.unwrap();
+        }
+        peers.push(peer);
+    }
+    let shown = |answer: &Value, list: &str| -> usize {
+        let rows = answer["connections"].as_array().unwrap().iter();
+        rows.map(|row| row[list].as_array().map_or(0, Vec::len)).sum()
+    };
+    for (asked, list) in [("1", "subscriptions_list"), ("detail", "subscriptions_list_detail")] {
+        assert_eq!(shown(&page(&running, &format!("/connz?subs={asked}")).await, list), SUBSCRIPTIONS_SHOWN);
+    }
+    let subsz = page(&running, "/subsz?subs=1&limit=10000000").await;
+    assert_eq!(subsz["subscriptions_list"].as_array().unwrap().len(), SUBSCRIPTIONS_SHOWN);
+    assert_eq!(subsz["total"], SUBSCRIPTIONS_SHOWN + 200);
+}

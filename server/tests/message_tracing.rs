@@ -159,3 +159,16 @@ fn what_keeps_a_message_from_its_receivers_is_reported() {
     );
     watcher.expect_nothing();
 }
+
+#[test]
+fn a_report_tells_of_a_bounded_number_of_receivers_and_all_get_the_message() {
+    let broker = TestBroker::open();
+    let mut watcher = broker.peer();
+    watcher.exchange_only("SUB t 9\r\n", "");
+    let mut receiver = broker.peer();
+    let all: Vec<String> = (0..2000).map(|sid| format!("SUB foo {sid}\r\n")).collect();
+    receiver.exchange_only(all.concat(), "");
+    broker.peer().exchange_only(traced("foo", &["Nats-Trace-Dest: t"], ""), "");
+    assert_eq!(kinds(&report(&mut watcher)).len(), 1 + 1024);
+    assert_eq!(support::count(&receiver.fenced(), "HMSG foo "), 2000);
+}

@@ -18,6 +18,8 @@ const DESTINATION: &[u8] = b"Nats-Trace-Dest";
 const ONLY: &[u8] = b"Nats-Trace-Only";
 /// Set by servers that pass a trace on; from a client it is a forgery.
 const ORIGIN: &[u8] = b"Nats-Trace-Origin-Account";
+/// Events in one report.
+const EVENTS_MAX: usize = 1024;
 /// A destination that turns tracing off.
 const DISABLED: &[u8] = b"trace disabled";
 
@@ -115,8 +117,11 @@ impl Report {
         self.events.push(json!({"type": "sm", "ts": broker.clock.rfc3339(), "to": String::from_utf8_lossy(to)}));
     }
 
-    /// A receiver was tried.
+    /// A receiver was tried. Of very many only the first are told of: a report grows no larger than a message may be.
     pub fn offered(&mut self, receiver: &Connection, subscription: &Subscription, error: Option<Undelivered>) {
+        if self.events.len() >= EVENTS_MAX {
+            return;
+        }
         let mut event = Map::new();
         event.insert("type".to_owned(), json!("eg"));
         event.insert("ts".to_owned(), json!(receiver.broker.clock.rfc3339()));

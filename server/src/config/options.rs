@@ -99,6 +99,7 @@ impl Draft {
             "ping_interval" => broker.ping_interval = not_zero(value)?,
             "ping_max" => broker.ping_max = u32::try_from(positive(value)?).map_err(|_| value.problem("`ping_max` is too large"))?,
             "write_deadline" => broker.write_deadline = not_zero(value)?,
+            "no_fast_producer_stall" => broker.no_fast_producer_stall = value.switch()?,
             "lame_duck_duration" => broker.lame_duck_duration = value.duration()?,
             "lame_duck_grace_period" => broker.lame_duck_grace = value.duration()?,
             _ => return Ok(false),

@@ -110,6 +110,10 @@ fn native(registry: &mut Registry, broker: &Broker) {
     let total = &broker.total_connections;
     counter(registry, "cordon_connections_opened", "Connections accepted", total.load(Ordering::Relaxed));
     counter(registry, "cordon_slow_consumers", "Connections ended for not keeping up", broker.slow_consumers.load(Ordering::Relaxed));
+    let dropped = broker.dropped_messages.load(Ordering::Relaxed);
+    counter(registry, "cordon_messages_dropped", "Deliveries dropped under no_fast_producer_stall", dropped);
+    let panics = broker.panics.load(Ordering::Relaxed);
+    counter(registry, "cordon_connection_panics", "Connections ended by a defect of the broker", panics);
     counter(registry, "cordon_security_events", "Security events numbered", noted);
     counter(registry, "cordon_security_events_folded", "Security events folded into others", folded);
     counter(registry, "cordon_system_requests", "Requests to the system account", requests);

@@ -38,11 +38,7 @@ impl Creds {
             None => bare_seed(text)?,
         };
         if seed.role() != Role::User {
-            return Err(KeyError::WrongRole {
-                expected: Role::User,
-                found: seed.role(),
-            }
-            .into());
+            return Err(KeyError::WrongRole { expected: Role::User, found: seed.role() }.into());
         }
         let subject = Unverified::parse(&jwt)?.subject();
         if subject != Some(seed.public()) {
@@ -66,9 +62,7 @@ impl Creds {
             "*************************************************************\n",
         ];
         // Sized beforehand: growing would leave copies of the seed behind.
-        let mut text = Zeroizing::new(String::with_capacity(
-            parts.iter().map(|part| part.len()).sum(),
-        ));
+        let mut text = Zeroizing::new(String::with_capacity(parts.iter().map(|part| part.len()).sum()));
         for part in parts {
             text.push_str(part);
         }
@@ -107,11 +101,7 @@ pub fn armour_jwt(kind: &str, jwt: &str) -> String {
 }
 
 fn bare_seed(text: &str) -> Result<Seed, CredsError> {
-    let is_seed = |line: &&str| {
-        ["SO", "SA", "SU"]
-            .iter()
-            .any(|start| line.starts_with(start))
-    };
+    let is_seed = |line: &&str| ["SO", "SA", "SU"].iter().any(|start| line.starts_with(start));
     let line = text.lines().map(str::trim).find(is_seed);
     Ok(Seed::parse(line.ok_or(CredsError::NoSeed)?)?)
 }
@@ -144,10 +134,7 @@ fn is_armour(line: &str) -> bool {
 }
 
 fn is_content(line: &str) -> bool {
-    !line.is_empty()
-        && line
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'='))
+    !line.is_empty() && line.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'='))
 }
 
 /// Why a creds file could not be read.
@@ -221,31 +208,14 @@ mod tests {
             ("plain text".to_owned(), CredsError::NoJwt),
             (text.replace("---", "-"), CredsError::NoJwt),
             (armour_jwt("user", &creds.jwt), CredsError::NoSeed),
-            (
-                text.replace(seed.as_str(), &other_seed),
-                CredsError::Mismatch,
-            ),
-            (
-                text.replace(seed.as_str(), &damaged),
-                CredsError::Seed(KeyError::Checksum),
-            ),
+            (text.replace(seed.as_str(), &other_seed), CredsError::Mismatch),
+            (text.replace(seed.as_str(), &damaged), CredsError::Seed(KeyError::Checksum)),
             (
                 text.replace(seed.as_str(), &account_seed),
-                CredsError::Seed(KeyError::WrongRole {
-                    expected: Role::User,
-                    found: Role::Account,
-                }),
+                CredsError::Seed(KeyError::WrongRole { expected: Role::User, found: Role::Account }),
             ),
-            (
-                text.replace(&creds.jwt, "abc"),
-                CredsError::Jwt(ClaimsError::Segments),
-            ),
-            (
-                " ".repeat(CREDS_BYTES_MAX + 1),
-                CredsError::TooLong {
-                    found: CREDS_BYTES_MAX + 1,
-                },
-            ),
+            (text.replace(&creds.jwt, "abc"), CredsError::Jwt(ClaimsError::Segments)),
+            (" ".repeat(CREDS_BYTES_MAX + 1), CredsError::TooLong { found: CREDS_BYTES_MAX + 1 }),
         ];
         for (file, expected) in cases {
             let error = Creds::parse(&file).unwrap_err();
@@ -262,10 +232,7 @@ mod tests {
         let seed = creds.seed.to_text();
         let bare = format!("# mine\n{}\r\n", *seed);
         assert_eq!(seed_of_file(&bare).unwrap().public(), creds.seed.public());
-        assert_eq!(
-            seed_of_file(&creds.to_text()).unwrap().public(),
-            creds.seed.public()
-        );
+        assert_eq!(seed_of_file(&creds.to_text()).unwrap().public(), creds.seed.public());
         assert_eq!(seed_of_file("nothing").unwrap_err(), CredsError::NoSeed);
     }
 

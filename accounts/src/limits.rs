@@ -82,17 +82,11 @@ pub struct ConnectionLimits {
 
 impl ConnectionLimits {
     /// No limits.
-    pub const UNLIMITED: Self = Self {
-        subscriptions: None,
-        payload: None,
-    };
+    pub const UNLIMITED: Self = Self { subscriptions: None, payload: None };
 
     /// Reads the two limits that claims carry.
     pub fn new(subscriptions: Limit, payload: Limit) -> Self {
-        Self {
-            subscriptions: subscriptions.bound(),
-            payload: payload.bound(),
-        }
+        Self { subscriptions: subscriptions.bound(), payload: payload.bound() }
     }
 
     /// The tighter of both, number by number.
@@ -136,10 +130,7 @@ mod tests {
     fn the_minimum_ignores_what_is_unlimited() {
         let user = ConnectionLimits::new(Limit(-1), Limit(100));
         let account = ConnectionLimits::new(Limit(5), Limit(-1));
-        let expected = ConnectionLimits {
-            subscriptions: Some(5),
-            payload: Some(100),
-        };
+        let expected = ConnectionLimits { subscriptions: Some(5), payload: Some(100) };
         assert_eq!(user.min(account), expected);
         assert_eq!(account.min(user), expected);
         assert_eq!(expected.min(ConnectionLimits::UNLIMITED), expected);

@@ -116,11 +116,7 @@ impl FromStr for Reason {
     type Err = UnknownReason;
 
     fn from_str(code: &str) -> Result<Self, UnknownReason> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|reason| reason.code() == code)
-            .ok_or(UnknownReason)
+        Self::ALL.iter().copied().find(|reason| reason.code() == code).ok_or(UnknownReason)
     }
 }
 
@@ -132,9 +128,7 @@ impl Serialize for Reason {
 
 impl<'de> Deserialize<'de> for Reason {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -144,11 +138,7 @@ mod tests {
 
     #[test]
     fn codes_are_unique_sorted_snake_case_and_read_back() {
-        assert!(
-            Reason::ALL
-                .windows(2)
-                .all(|pair| pair[0].code() < pair[1].code())
-        );
+        assert!(Reason::ALL.windows(2).all(|pair| pair[0].code() < pair[1].code()));
         for reason in Reason::ALL {
             let code = reason.code();
             assert!(code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));

@@ -32,29 +32,17 @@ pub(crate) struct Outcome {
 
 /// Runs `plan`; a failed run is noted and the others go on. Progress goes to standard error.
 pub(crate) fn compare(plan: &Plan) -> Outcome {
-    let mut outcome = Outcome {
-        records: Vec::new(),
-        failures: Vec::new(),
-    };
+    let mut outcome = Outcome { records: Vec::new(), failures: Vec::new() };
     for round in 0..plan.rounds {
         for scenario in &plan.scenarios {
             for position in 0..plan.contenders.len() {
                 // A B, then B A: what the machine does over time meets both alike.
-                let index = if round % 2 == 0 {
-                    position
-                } else {
-                    plan.contenders.len() - 1 - position
-                };
+                let index = if round % 2 == 0 { position } else { plan.contenders.len() - 1 - position };
                 let Some(contender) = plan.contenders.get(index) else {
                     continue;
                 };
                 match one_run(contender, scenario, plan.pace) {
-                    Ok(figures) => outcome.records.push(Record::new(
-                        round,
-                        scenario.name,
-                        &contender.name,
-                        figures,
-                    )),
+                    Ok(figures) => outcome.records.push(Record::new(round, scenario.name, &contender.name, figures)),
                     Err(error) => outcome.failures.push(format!(
                         "{}, round {}, {}: {error:#}",
                         scenario.name,
@@ -63,30 +51,17 @@ pub(crate) fn compare(plan: &Plan) -> Outcome {
                     )),
                 }
             }
-            note(&format!(
-                "round {}/{}: {}",
-                round + 1,
-                plan.rounds,
-                scenario.name
-            ));
+            note(&format!("round {}/{}: {}", round + 1, plan.rounds, scenario.name));
         }
     }
     outcome
 }
 
-fn one_run(
-    contender: &Contender,
-    scenario: &Scenario,
-    pace: Pace,
-) -> Result<Vec<crate::figure::Figure>> {
+fn one_run(contender: &Contender, scenario: &Scenario, pace: Pace) -> Result<Vec<crate::figure::Figure>> {
     let folder = tempfile::tempdir()?;
     let security = Security::create(scenario.entry, folder.path())?;
     let mut server = contender.start(&security)?;
-    let measured = (scenario.measure)(&Run {
-        server: &server,
-        security: &security,
-        pace,
-    });
+    let measured = (scenario.measure)(&Run { server: &server, security: &security, pace });
     server.check()?;
     measured.with_context(|| format!("the server printed:\n{}\nand then", server.output()))
 }

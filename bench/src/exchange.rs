@@ -75,11 +75,7 @@ impl Requester {
             }
             self.send()?;
             let answered = self.receive(progress)?;
-            due = if progress.over.load(Relaxed) {
-                0
-            } else {
-                answered
-            };
+            due = if progress.over.load(Relaxed) { 0 } else { answered };
         }
         Ok(self.latencies)
     }
@@ -108,10 +104,7 @@ impl Requester {
         write!(self.outgoing, "PUB {SERVICE} {ANSWERS} {PAYLOAD}\r\n")?;
         let start = self.outgoing.len();
         self.outgoing.resize(start + PAYLOAD, b'x');
-        stamp::write(
-            self.next,
-            self.outgoing.get_mut(start..).unwrap_or_default(),
-        );
+        stamp::write(self.next, self.outgoing.get_mut(start..).unwrap_or_default());
         self.outgoing.extend_from_slice(b"\r\n");
         self.waiting.push_back((self.next, since));
         self.next += 1;
@@ -135,8 +128,7 @@ impl Requester {
         }
         let now = Instant::now();
         let measuring = progress.measuring.load(Relaxed);
-        let (waiting, latencies, outgoing) =
-            (&mut self.waiting, &mut self.latencies, &mut self.outgoing);
+        let (waiting, latencies, outgoing) = (&mut self.waiting, &mut self.latencies, &mut self.outgoing);
         let mut answered = 0;
         self.inbox.frames(|frame| {
             match frame {
@@ -144,9 +136,7 @@ impl Requester {
                     let Some((number, since)) = waiting.pop_front() else {
                         bail!("a reply came without a request");
                     };
-                    if message.payload.len() != PAYLOAD
-                        || stamp::read(message.payload) != Some(number)
-                    {
+                    if message.payload.len() != PAYLOAD || stamp::read(message.payload) != Some(number) {
                         bail!("request {number} got a reply that is not its own");
                     }
                     if measuring {

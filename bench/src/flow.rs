@@ -39,9 +39,7 @@ impl Flow {
 
     /// The most messages that one batch should have, so that several batches fit the window.
     pub(crate) fn batch_max(&self) -> usize {
-        usize::try_from(self.window / self.copies / 4)
-            .unwrap_or(usize::MAX)
-            .max(1)
+        usize::try_from(self.window / self.copies / 4).unwrap_or(usize::MAX).max(1)
     }
 
     /// Waits until the receivers have caught up enough; `false` when `over` says so first.
@@ -54,8 +52,7 @@ impl Flow {
         let mut since = None;
         while !over() {
             let delivered = self.delivered();
-            if (self.published.load(Relaxed) * self.copies).saturating_sub(delivered) < self.window
-            {
+            if (self.published.load(Relaxed) * self.copies).saturating_sub(delivered) < self.window {
                 return Ok(true);
             }
             let start = *since.get_or_insert_with(Instant::now);
@@ -101,12 +98,8 @@ impl Flow {
         if delivered != expected {
             bail!("{expected} deliveries were due and {delivered} came");
         }
-        if self.delivered_sum.load(Relaxed)
-            != self.published_sum.load(Relaxed).wrapping_mul(self.copies)
-        {
-            bail!(
-                "{delivered} deliveries came, as many as were due, but not of the messages that were published"
-            );
+        if self.delivered_sum.load(Relaxed) != self.published_sum.load(Relaxed).wrapping_mul(self.copies) {
+            bail!("{delivered} deliveries came, as many as were due, but not of the messages that were published");
         }
         Ok(())
     }
@@ -132,13 +125,7 @@ pub(crate) fn settle(flows: &[&Flow]) -> Result<()> {
         }
         thread::sleep(Duration::from_millis(1));
     }
-    flows.iter().try_for_each(|flow| {
-        if flow.is_complete() {
-            Ok(())
-        } else {
-            flow.verify()
-        }
-    })
+    flows.iter().try_for_each(|flow| if flow.is_complete() { Ok(()) } else { flow.verify() })
 }
 
 #[cfg(test)]

@@ -18,8 +18,7 @@ const GREETING_MAX: usize = 8 * 1024;
 ///
 /// When the address is taken.
 pub(crate) fn serve(listen: SocketAddr) -> Result<()> {
-    let listener =
-        TcpListener::bind(listen).with_context(|| format!("cannot listen on `{listen}`"))?;
+    let listener = TcpListener::bind(listen).with_context(|| format!("cannot listen on `{listen}`"))?;
     let mut subscriber = None;
     loop {
         let (socket, _) = listener.accept()?;
@@ -60,10 +59,7 @@ fn copy(mut from: TcpStream, mut to: TcpStream) {
         match from.read(&mut piece) {
             Ok(0) => return,
             Ok(count) => {
-                if to
-                    .write_all(piece.get(..count).unwrap_or_default())
-                    .is_err()
-                {
+                if to.write_all(piece.get(..count).unwrap_or_default()).is_err() {
                     return;
                 }
             }

@@ -17,10 +17,7 @@ pub(crate) struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self {
-            counts: vec![0; STEPS * ROWS],
-            total: 0,
-        }
+        Self { counts: vec![0; STEPS * ROWS], total: 0 }
     }
 }
 
@@ -78,17 +75,9 @@ mod tests {
             histogram.record(Duration::from_micros(micros));
         }
         assert_eq!(histogram.total, 10_000);
-        for (share, expected) in [
-            (0.01, 100.0),
-            (0.5, 5_000.0),
-            (0.99, 9_900.0),
-            (1.0, 10_000.0),
-        ] {
+        for (share, expected) in [(0.01, 100.0), (0.5, 5_000.0), (0.99, 9_900.0), (1.0, 10_000.0)] {
             let got = histogram.percentile_us(share);
-            assert!(
-                (got / expected - 1.0).abs() < 0.01,
-                "{share}: {got} is not {expected}"
-            );
+            assert!((got / expected - 1.0).abs() < 0.01, "{share}: {got} is not {expected}");
         }
     }
 

@@ -17,10 +17,7 @@ pub(crate) struct Inbox {
 impl Inbox {
     /// An empty buffer.
     pub(crate) fn new() -> Self {
-        Self {
-            buffer: vec![0; CAPACITY],
-            filled: 0,
-        }
+        Self { buffer: vec![0; CAPACITY], filled: 0 }
     }
 
     /// Replaces what is held by `bytes`.
@@ -45,10 +42,7 @@ impl Inbox {
     ///
     /// When the connection breaks, or one frame is larger than the buffer.
     pub(crate) fn fill(&mut self, link: &mut Link) -> Result<Received> {
-        let space = self
-            .buffer
-            .get_mut(self.filled..)
-            .filter(|space| !space.is_empty());
+        let space = self.buffer.get_mut(self.filled..).filter(|space| !space.is_empty());
         let space = space.ok_or_else(|| anyhow!("a frame is longer than {CAPACITY} bytes"))?;
         let received = link.receive(space)?;
         if let Received::Bytes(count) = received {
@@ -77,8 +71,8 @@ impl Inbox {
     pub(crate) fn frames(&mut self, mut each: impl FnMut(Frame<'_>) -> Result<()>) -> Result<()> {
         self.consume(|bytes| {
             let mut used = 0;
-            while let Some((frame, length)) = next_frame(bytes.get(used..).unwrap_or_default())
-                .map_err(|malformed| anyhow!(malformed.0))?
+            while let Some((frame, length)) =
+                next_frame(bytes.get(used..).unwrap_or_default()).map_err(|malformed| anyhow!(malformed.0))?
             {
                 each(frame)?;
                 used += length;

@@ -81,8 +81,8 @@ impl Dialer {
 
     fn connect_with(&self, lines: &str, read_ahead: usize) -> Result<Link> {
         let address = self.address;
-        let mut socket = TcpStream::connect_timeout(&address, PATIENCE)
-            .with_context(|| format!("cannot connect to `{address}`"))?;
+        let mut socket =
+            TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("cannot connect to `{address}`"))?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
@@ -90,14 +90,9 @@ impl Dialer {
         let greeting = self.greeting(&info, lines)?;
         let stream = match &self.tls {
             None => Stream::Plain(socket),
-            Some(config) => {
-                Stream::Tls(Box::new(Tls::new(Arc::clone(config), socket, read_ahead)?))
-            }
+            Some(config) => Stream::Tls(Box::new(Tls::new(Arc::clone(config), socket, read_ahead)?)),
         };
-        let mut link = Link {
-            stream,
-            pending: Vec::new(),
-        };
+        let mut link = Link { stream, pending: Vec::new() };
         link.send(greeting.as_bytes())?;
         link.await_pong()?;
         Ok(link)
@@ -111,12 +106,8 @@ impl Dialer {
             "tls_required": self.tls.is_some(),
         });
         if let (Some(identity), Some(fields)) = (&self.identity, connect.as_object_mut()) {
-            let info: serde_json::Value =
-                serde_json::from_slice(info).context("INFO is not JSON")?;
-            let nonce = info
-                .get("nonce")
-                .and_then(serde_json::Value::as_str)
-                .context("INFO has no nonce to sign")?;
+            let info: serde_json::Value = serde_json::from_slice(info).context("INFO is not JSON")?;
+            let nonce = info.get("nonce").and_then(serde_json::Value::as_str).context("INFO has no nonce to sign")?;
             fields.insert("jwt".into(), identity.jwt().into());
             fields.insert("sig".into(), identity.sign(nonce.as_bytes())?.into());
         }
@@ -175,12 +166,7 @@ impl Link {
         match read {
             Ok(0) => Ok(Received::Closed),
             Ok(count) => Ok(Received::Bytes(count)),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-                ) =>
-            {
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                 Ok(Received::Nothing)
             }
             Err(error) => Err(error).context("reading from the server failed"),
@@ -232,9 +218,8 @@ impl Link {
             let mut found = false;
             let mut used = 0;
             while !found
-                && let Some((frame, length)) =
-                    next_frame(self.pending.get(used..).unwrap_or_default())
-                        .map_err(|malformed| anyhow!(malformed.0))?
+                && let Some((frame, length)) = next_frame(self.pending.get(used..).unwrap_or_default())
+                    .map_err(|malformed| anyhow!(malformed.0))?
             {
                 used += length;
                 match frame {
@@ -254,9 +239,7 @@ impl Link {
                 return Ok(());
             }
             match self.receive(&mut part)? {
-                Received::Bytes(count) => self
-                    .pending
-                    .extend_from_slice(part.get(..count).unwrap_or_default()),
+                Received::Bytes(count) => self.pending.extend_from_slice(part.get(..count).unwrap_or_default()),
                 Received::Closed => {
                     bail!("the server closed the connection instead of answering PING")
                 }
@@ -280,9 +263,7 @@ impl Tls {
         let mut connection = ClientConnection::new(config, name)?;
         connection.set_buffer_limit(None);
         while connection.is_handshaking() {
-            connection
-                .complete_io(&mut socket)
-                .context("the TLS handshake failed")?;
+            connection.complete_io(&mut socket).context("the TLS handshake failed")?;
         }
         let input = BufReader::with_capacity(read_ahead, socket);
         Ok(Self { connection, input })
@@ -300,11 +281,7 @@ impl Tls {
     fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
         let mut count = 0;
         loop {
-            match self
-                .connection
-                .reader()
-                .read(space.get_mut(count..).unwrap_or_default())
-            {
+            match self.connection.reader().read(space.get_mut(count..).unwrap_or_default()) {
                 Ok(0) => return Ok(count),
                 Ok(more) => count += more,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -314,9 +291,7 @@ impl Tls {
                     // An end of file reaches rustls too, which then answers the next read with 0 or an error.
                     self.input.fill_buf()?;
                     self.connection.read_tls(&mut self.input)?;
-                    self.connection
-                        .process_new_packets()
-                        .map_err(io::Error::other)?;
+                    self.connection.process_new_packets().map_err(io::Error::other)?;
                 }
                 Err(error) => return Err(error),
             }

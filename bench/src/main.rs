@@ -65,16 +65,8 @@ fn run_compare(options: &Compare) -> Result<bool> {
     let plan = Plan {
         contenders: contenders(options)?,
         scenarios: scenario::chosen(&options.scenario)?,
-        rounds: if options.smoke {
-            1
-        } else {
-            options.window.rounds.into()
-        },
-        pace: if options.smoke {
-            smoke_pace()
-        } else {
-            pace(&options.window)
-        },
+        rounds: if options.smoke { 1 } else { options.window.rounds.into() },
+        pace: if options.smoke { smoke_pace() } else { pace(&options.window) },
     };
     measure(&plan, &options.window, options.json.as_deref())
 }
@@ -82,12 +74,7 @@ fn run_compare(options: &Compare) -> Result<bool> {
 fn run_forwarder(window: Window) -> Result<bool> {
     let this = std::env::current_exe()?;
     let plan = Plan {
-        contenders: vec![Contender::new(
-            "forwarder",
-            Kind::Forwarder,
-            &this,
-            window.server_cpus.clone(),
-        )?],
+        contenders: vec![Contender::new("forwarder", Kind::Forwarder, &this, window.server_cpus.clone())?],
         scenarios: scenario::forwarded(),
         rounds: window.rounds.into(),
         pace: pace(&window),
@@ -116,11 +103,7 @@ fn measure(plan: &Plan, window: &Window, json: Option<&Path>) -> Result<bool> {
 
 fn contenders(options: &Compare) -> Result<Vec<Contender>> {
     // Servers inherit the generator's CPUs unless they are given their own: all of them, if need be.
-    let everywhere = options
-        .window
-        .client_cpus
-        .as_ref()
-        .map(|_| format!("0-{}", cores() - 1));
+    let everywhere = options.window.client_cpus.as_ref().map(|_| format!("0-{}", cores() - 1));
     let cpus = options.window.server_cpus.clone().or(everywhere);
     let nats = |name: &str| {
         let found = options
@@ -138,18 +121,12 @@ fn contenders(options: &Compare) -> Result<Vec<Contender>> {
         None => std::env::current_exe()?.with_file_name("cordon"),
     };
     let cordon = Contender::new("Cordon", Kind::Cordon, &cordon, cpus.clone())?;
-    if options.alone {
-        Ok(vec![cordon])
-    } else {
-        Ok(vec![cordon, nats("nats-server")?])
-    }
+    if options.alone { Ok(vec![cordon]) } else { Ok(vec![cordon, nats("nats-server")?]) }
 }
 
 fn in_path() -> Option<PathBuf> {
     let folders = std::env::var_os("PATH")?;
-    std::env::split_paths(&folders)
-        .map(|folder| folder.join("nats-server"))
-        .find(|file| file.is_file())
+    std::env::split_paths(&folders).map(|folder| folder.join("nats-server")).find(|file| file.is_file())
 }
 
 fn cores() -> usize {
@@ -166,11 +143,7 @@ fn pace(window: &Window) -> Pace {
 
 /// Long enough that every scenario delivers something, short enough for CI.
 fn smoke_pace() -> Pace {
-    Pace {
-        warm_up: Duration::from_millis(50),
-        window: Duration::from_millis(250),
-        connections_divisor: 20,
-    }
+    Pace { warm_up: Duration::from_millis(50), window: Duration::from_millis(250), connections_divisor: 20 }
 }
 
 fn circumstances(plan: &Plan, window: &Window) -> Result<Circumstances> {

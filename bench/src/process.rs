@@ -15,8 +15,7 @@ use anyhow::{Context as _, Result};
 /// When the process is gone.
 pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
     let path = format!("/proc/{pid}/stat");
-    let stat = fs::read_to_string(&path)
-        .with_context(|| format!("cannot read `{path}`: has the process ended?"))?;
+    let stat = fs::read_to_string(&path).with_context(|| format!("cannot read `{path}`: has the process ended?"))?;
     let ticks = cpu_ticks(&stat).with_context(|| format!("`{path}` has no CPU times"))?;
     Ok(ticks as f64 / ticks_per_second())
 }
@@ -41,8 +40,7 @@ pub(crate) fn peak_rss_kib(pid: u32) -> Result<f64> {
 
 fn status_field(pid: u32, field: &str) -> Result<f64> {
     let path = format!("/proc/{pid}/status");
-    let status = fs::read_to_string(&path)
-        .with_context(|| format!("cannot read `{path}`: has the process ended?"))?;
+    let status = fs::read_to_string(&path).with_context(|| format!("cannot read `{path}`: has the process ended?"))?;
     let line = status.lines().find_map(|line| line.strip_prefix(field));
     let word = line.and_then(|line| line.split_whitespace().next());
     let kib = word.with_context(|| format!("`{path}` has no `{field}`: has the process ended?"))?;
@@ -63,28 +61,20 @@ fn ticks_per_second() -> f64 {
     *TICKS.get_or_init(|| {
         let answer = Command::new("getconf").arg("CLK_TCK").output().ok();
         let text = answer.and_then(|answer| String::from_utf8(answer.stdout).ok());
-        text.and_then(|text| text.trim().parse().ok())
-            .unwrap_or(100.0)
+        text.and_then(|text| text.trim().parse().ok()).unwrap_or(100.0)
     })
 }
 
 /// Lets this process open as many files as the system allows it; thousands of connections need it.
 pub(crate) fn raise_file_limit() {
     let pid = std::process::id().to_string();
-    let hard = Command::new("prlimit")
-        .args(["--pid", &pid, "--nofile", "--noheadings", "--output=HARD"])
-        .output()
-        .ok();
+    let hard = Command::new("prlimit").args(["--pid", &pid, "--nofile", "--noheadings", "--output=HARD"]).output().ok();
     let Some(hard) = hard.and_then(|hard| String::from_utf8(hard.stdout).ok()) else {
         return;
     };
     let both = format!("--nofile={0}:{0}", hard.trim());
     // Where this fails, opening the connections fails later, with its own error.
-    drop(
-        Command::new("prlimit")
-            .args(["--pid", &pid, &both])
-            .status(),
-    );
+    drop(Command::new("prlimit").args(["--pid", &pid, &both]).status());
 }
 
 /// Binds this process, and what it starts from now on, to `cpus` (as `taskset -c` writes them).
@@ -94,10 +84,8 @@ pub(crate) fn raise_file_limit() {
 /// When `taskset` is missing or refuses.
 pub(crate) fn bind_to_cpus(cpus: &str) -> Result<()> {
     let pid = std::process::id().to_string();
-    let answer = Command::new("taskset")
-        .args(["-a", "-c", "-p", cpus, &pid])
-        .output()
-        .context("cannot run `taskset`")?;
+    let answer =
+        Command::new("taskset").args(["-a", "-c", "-p", cpus, &pid]).output().context("cannot run `taskset`")?;
     anyhow::ensure!(
         answer.status.success(),
         "`taskset -c {cpus}` failed: {}",

@@ -31,13 +31,7 @@ impl<'a> Receiver<'a> {
     /// A receiver on a connection that has subscribed; without a `delivery` any stamped message is right.
     pub(crate) fn new(mut link: Link, delivery: Option<Delivery>, flow: &'a Flow) -> Self {
         let rest = link.take_pending();
-        Self {
-            link,
-            flow,
-            delivery,
-            order: Order::new(),
-            rest,
-        }
+        Self { link, flow, delivery, order: Order::new(), rest }
     }
 
     /// Reads until `over`, waiting for the socket.
@@ -93,14 +87,10 @@ impl<'a> Receiver<'a> {
                     }
                     used += delivery.length;
                     stamp::read(payload)
-                } else if let Some((frame, length)) =
-                    next_frame(rest).map_err(|malformed| anyhow!(malformed.0))?
-                {
+                } else if let Some((frame, length)) = next_frame(rest).map_err(|malformed| anyhow!(malformed.0))? {
                     used += length;
                     match frame {
-                        Frame::Message(message) if self.delivery.is_none() => {
-                            stamp::read(message.payload)
-                        }
+                        Frame::Message(message) if self.delivery.is_none() => stamp::read(message.payload),
                         Frame::Message(_) => bail!("a delivery differs from what was published"),
                         Frame::Error(text) => {
                             bail!("a subscriber was told: {}", String::from_utf8_lossy(text))
@@ -174,11 +164,7 @@ mod tests {
     /// Runs a receiver against a peer that says `sent` after its greeting and then closes.
     fn receive(sent: &[u8], flow: &Flow, shape: &Shape) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let dialer = Dialer {
-            address: listener.local_addr().unwrap(),
-            tls: None,
-            identity: None,
-        };
+        let dialer = Dialer { address: listener.local_addr().unwrap(), tls: None, identity: None };
         let sent = sent.to_vec();
         let peer = thread::spawn(move || {
             let (mut socket, _) = listener.accept().unwrap();
@@ -204,10 +190,7 @@ mod tests {
 
     #[test]
     fn what_was_published_is_counted() {
-        let shape = Shape {
-            as_delivered: true,
-            ..Shape::plain("a", 16)
-        };
+        let shape = Shape { as_delivered: true, ..Shape::plain("a", 16) };
         let flow = Flow::new(shape.delivery().length, 1);
         let (bytes, sum) = delivered(&mut shape.batch(3), 1);
         flow.add_published(3, sum);
@@ -217,49 +200,20 @@ mod tests {
 
     #[test]
     fn wrong_deliveries_end_the_run() {
-        let shape = Shape {
-            as_delivered: true,
-            ..Shape::plain("a", 16)
-        };
+        let shape = Shape { as_delivered: true, ..Shape::plain("a", 16) };
         let (first, _) = delivered(&mut shape.batch(2), 1);
         let (later, _) = delivered(&mut shape.batch(1), 7);
-        let (longer, _) = delivered(
-            &mut Shape {
-                as_delivered: true,
-                ..Shape::plain("a", 17)
-            }
-            .batch(1),
-            1,
-        );
-        let (foreign, _) = delivered(
-            &mut Shape {
-                as_delivered: true,
-                ..Shape::plain("b", 16)
-            }
-            .batch(1),
-            1,
-        );
+        let (longer, _) = delivered(&mut Shape { as_delivered: true, ..Shape::plain("a", 17) }.batch(1), 1);
+        let (foreign, _) = delivered(&mut Shape { as_delivered: true, ..Shape::plain("b", 16) }.batch(1), 1);
         let changed = [&first[..first.len() / 2 - 4], b"yy\r\n"].concat();
         let cases = [
             ("changed", changed, "payload was changed"),
-            (
-                "doubled",
-                [first.clone(), first.clone()].concat(),
-                "twice or late",
-            ),
+            ("doubled", [first.clone(), first.clone()].concat(), "twice or late"),
             ("out of order", [later, first].concat(), "twice or late"),
             ("longer", longer, "differs"),
             ("another subject", foreign, "differs"),
-            (
-                "refusal",
-                b"-ERR 'Permissions Violation'\r\n".to_vec(),
-                "Permissions Violation",
-            ),
-            (
-                "noise",
-                b"MSG a one two three four five\r\n".to_vec(),
-                "the server sent",
-            ),
+            ("refusal", b"-ERR 'Permissions Violation'\r\n".to_vec(), "Permissions Violation"),
+            ("noise", b"MSG a one two three four five\r\n".to_vec(), "the server sent"),
         ];
         for (name, sent, expected) in cases {
             let flow = Flow::new(shape.delivery().length, 1);

@@ -52,26 +52,13 @@ struct Whole<'a> {
 
 impl Record {
     /// A finished run.
-    pub(crate) fn new(
-        round: usize,
-        scenario: &'static str,
-        server: &str,
-        figures: Vec<Figure>,
-    ) -> Self {
-        Self {
-            round,
-            scenario,
-            server: server.to_owned(),
-            figures,
-        }
+    pub(crate) fn new(round: usize, scenario: &'static str, server: &str, figures: Vec<Figure>) -> Self {
+        Self { round, scenario, server: server.to_owned(), figures }
     }
 
     /// The value of `metric`, if the scenario measures it.
     pub(crate) fn value(&self, metric: Metric) -> Option<f64> {
-        self.figures
-            .iter()
-            .find(|figure| figure.metric == metric)
-            .map(|figure| figure.value)
+        self.figures.iter().find(|figure| figure.metric == metric).map(|figure| figure.value)
     }
 }
 
@@ -79,12 +66,8 @@ impl Circumstances {
     /// Name of the processor and version of the kernel, as Linux tells them.
     pub(crate) fn machine() -> (String, String) {
         let processors = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let name = processors
-            .lines()
-            .find(|line| line.starts_with("model name"));
-        let name = name
-            .and_then(|line| line.split_once(':'))
-            .map_or("unknown processor", |(_, name)| name.trim());
+        let name = processors.lines().find(|line| line.starts_with("model name"));
+        let name = name.and_then(|line| line.split_once(':')).map_or("unknown processor", |(_, name)| name.trim());
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         (name.to_owned(), kernel.trim().to_owned())
     }
@@ -95,17 +78,8 @@ impl Circumstances {
 /// # Errors
 ///
 /// When the file cannot be written.
-pub(crate) fn save(
-    path: &Path,
-    circumstances: &Circumstances,
-    runs: &[Record],
-    failures: &[String],
-) -> Result<()> {
+pub(crate) fn save(path: &Path, circumstances: &Circumstances, runs: &[Record], failures: &[String]) -> Result<()> {
     let file = File::create(path).with_context(|| format!("cannot write `{}`", path.display()))?;
-    let whole = Whole {
-        circumstances,
-        runs,
-        failures,
-    };
+    let whole = Whole { circumstances, runs, failures };
     Ok(serde_json::to_writer_pretty(BufWriter::new(file), &whole)?)
 }

@@ -12,16 +12,10 @@ use crate::spread::{Spread, short};
 const VERDICT_ROUNDS_MIN: usize = 3;
 
 /// All tables, in Markdown.
-pub(crate) fn markdown(
-    circumstances: &Circumstances,
-    scenarios: &[Scenario],
-    records: &[Record],
-) -> String {
+pub(crate) fn markdown(circumstances: &Circumstances, scenarios: &[Scenario], records: &[Record]) -> String {
     let mut text = heading(circumstances);
-    let metrics: BTreeSet<Metric> = records
-        .iter()
-        .flat_map(|record| record.figures.iter().map(|figure| figure.metric))
-        .collect();
+    let metrics: BTreeSet<Metric> =
+        records.iter().flat_map(|record| record.figures.iter().map(|figure| figure.metric)).collect();
     for metric in metrics {
         text.push_str(&table(metric, circumstances, scenarios, records));
     }
@@ -43,10 +37,7 @@ fn heading(circumstances: &Circumstances) -> String {
         circumstances.rounds,
         circumstances.window_seconds
     );
-    for (who, cpus) in [
-        ("servers", &circumstances.server_cpus),
-        ("generator", &circumstances.client_cpus),
-    ] {
+    for (who, cpus) in [("servers", &circumstances.server_cpus), ("generator", &circumstances.client_cpus)] {
         if let Some(cpus) = cpus {
             let _ = writeln!(text, "- {who} on CPUs {cpus}");
         }
@@ -54,27 +45,14 @@ fn heading(circumstances: &Circumstances) -> String {
     text
 }
 
-fn table(
-    metric: Metric,
-    circumstances: &Circumstances,
-    scenarios: &[Scenario],
-    records: &[Record],
-) -> String {
-    let names: Vec<&str> = circumstances
-        .servers
-        .iter()
-        .map(|(name, _)| name.as_str())
-        .collect();
+fn table(metric: Metric, circumstances: &Circumstances, scenarios: &[Scenario], records: &[Record]) -> String {
+    let names: Vec<&str> = circumstances.servers.iter().map(|(name, _)| name.as_str()).collect();
     let mut text = format!("\n### {}\n\n| scenario |", metric.title());
     for name in &names {
         let _ = write!(text, " {name} |");
     }
     let with_ratio = names.len() == 2;
-    text.push_str(if with_ratio {
-        " ratio | |\n|---|"
-    } else {
-        "\n|---|"
-    });
+    text.push_str(if with_ratio { " ratio | |\n|---|" } else { "\n|---|" });
     text.push_str(&"--:|".repeat(names.len() + usize::from(with_ratio)));
     text.push_str(if with_ratio { "---|\n" } else { "\n" });
     for scenario in scenarios {
@@ -85,11 +63,7 @@ fn table(
         let _ = write!(text, "| {} |", scenario.title);
         for name in &names {
             let spread = Spread::of(values(name).into_iter().map(|(_, value)| value).collect());
-            let _ = write!(
-                text,
-                " {} |",
-                spread.map_or("failed".to_owned(), |spread| shown(spread, short))
-            );
+            let _ = write!(text, " {} |", spread.map_or("failed".to_owned(), |spread| shown(spread, short)));
         }
         if let [first, second] = names.as_slice() {
             let ratios = ratios(&values(first), &values(second));
@@ -98,9 +72,7 @@ fn table(
             let _ = write!(
                 text,
                 " {} | {} |",
-                ratio.map_or("–".to_owned(), |ratio| shown(ratio, |value| format!(
-                    "{value:.2}"
-                ))),
+                ratio.map_or("–".to_owned(), |ratio| shown(ratio, |value| format!("{value:.2}"))),
                 word
             );
         }
@@ -111,12 +83,8 @@ fn table(
 
 /// The rounds of one scenario with one server.
 fn of(records: &[Record], scenario: &str, server: &str, metric: Metric) -> Vec<(usize, f64)> {
-    let matching = records
-        .iter()
-        .filter(|record| record.scenario == scenario && record.server == server);
-    matching
-        .filter_map(|record| Some((record.round, record.value(metric)?)))
-        .collect()
+    let matching = records.iter().filter(|record| record.scenario == scenario && record.server == server);
+    matching.filter_map(|record| Some((record.round, record.value(metric)?))).collect()
 }
 
 /// The ratio of each round that both have, first over second.
@@ -132,27 +100,16 @@ fn shown(spread: Spread, number: impl Fn(f64) -> String) -> String {
     if spread.low.total_cmp(&spread.high).is_eq() {
         number(spread.median)
     } else {
-        format!(
-            "{} ({}–{})",
-            number(spread.median),
-            number(spread.low),
-            number(spread.high)
-        )
+        format!("{} ({}–{})", number(spread.median), number(spread.low), number(spread.high))
     }
 }
 
 /// A word where every round points the same way; rounds that disagree, or are too few, prove nothing.
 fn verdict(metric: Metric, ratios: &[f64]) -> &'static str {
-    let Some(more_is_better) = metric
-        .more_is_better()
-        .filter(|_| ratios.len() >= VERDICT_ROUNDS_MIN)
-    else {
+    let Some(more_is_better) = metric.more_is_better().filter(|_| ratios.len() >= VERDICT_ROUNDS_MIN) else {
         return "";
     };
-    let (all_more, all_less) = (
-        ratios.iter().all(|ratio| *ratio > 1.0),
-        ratios.iter().all(|ratio| *ratio < 1.0),
-    );
+    let (all_more, all_less) = (ratios.iter().all(|ratio| *ratio > 1.0), ratios.iter().all(|ratio| *ratio < 1.0));
     match (all_more, all_less) {
         (false, false) => "≈",
         _ if all_more == more_is_better => "better",
@@ -166,12 +123,7 @@ mod tests {
     use crate::figure::Figure;
 
     fn record(round: usize, server: &str, value: f64) -> Record {
-        Record::new(
-            round,
-            "one_to_one_16",
-            server,
-            vec![Figure::new(Metric::PerSecond, value)],
-        )
+        Record::new(round, "one_to_one_16", server, vec![Figure::new(Metric::PerSecond, value)])
     }
 
     #[test]
@@ -187,12 +139,7 @@ mod tests {
             client_cpus: None,
         };
         let scenarios = crate::scenario::chosen(&["one_to_one_16".to_owned()]).unwrap();
-        let records = [
-            record(0, "A", 300.0),
-            record(0, "B", 100.0),
-            record(1, "B", 200.0),
-            record(1, "A", 400.0),
-        ];
+        let records = [record(0, "A", 300.0), record(0, "B", 100.0), record(1, "B", 200.0), record(1, "A", 400.0)];
         let text = markdown(&circumstances, &scenarios, &records);
         let row = "| 1:1, 16 B | 350 (300–400) | 150 (100–200) | 2.50 (2.00–3.00) |  |";
         assert!(text.contains(row), "{text}");
@@ -212,11 +159,7 @@ mod tests {
             (Metric::Cores, 1.1, 1.3, ""),
         ];
         for (metric, low, high, expected) in cases {
-            assert_eq!(
-                verdict(metric, &[low, high, high]),
-                expected,
-                "{metric:?} {low} {high}"
-            );
+            assert_eq!(verdict(metric, &[low, high, high]), expected, "{metric:?} {low} {high}");
             assert_eq!(verdict(metric, &[low, high]), "", "two rounds");
         }
     }

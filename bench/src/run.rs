@@ -52,11 +52,7 @@ impl Run<'_> {
     /// # Errors
     ///
     /// When the server ends, or `over` says that the traffic did.
-    pub(crate) fn window(
-        &self,
-        count: impl Fn() -> u64,
-        over: impl Fn() -> bool,
-    ) -> Result<Vec<Figure>> {
+    pub(crate) fn window(&self, count: impl Fn() -> u64, over: impl Fn() -> bool) -> Result<Vec<Figure>> {
         pause(self.pace.warm_up, &over)?;
         let mark = self.mark(count())?;
         pause(self.pace.window, &over)?;
@@ -93,10 +89,7 @@ impl Run<'_> {
         Ok(vec![
             Figure::new(Metric::PerSecond, gained / seconds),
             Figure::new(Metric::CpuMicros, server_cpu / gained * 1e6),
-            Figure::new(
-                Metric::PeakRssMib,
-                peak_rss_kib(self.server.pid())? / 1024.0,
-            ),
+            Figure::new(Metric::PeakRssMib, peak_rss_kib(self.server.pid())? / 1024.0),
             Figure::new(Metric::Cores, server_cpu / seconds),
             Figure::new(Metric::GeneratorCores, generator_cpu / seconds),
         ])
@@ -105,15 +98,8 @@ impl Run<'_> {
 
 /// The percentiles of `latencies` as figures.
 pub(crate) fn percentiles(latencies: &Histogram) -> Vec<Figure> {
-    let shares = [
-        (Metric::P50Micros, 0.5),
-        (Metric::P99Micros, 0.99),
-        (Metric::P999Micros, 0.999),
-    ];
-    shares
-        .iter()
-        .map(|(metric, share)| Figure::new(*metric, latencies.percentile_us(*share)))
-        .collect()
+    let shares = [(Metric::P50Micros, 0.5), (Metric::P99Micros, 0.99), (Metric::P999Micros, 0.999)];
+    shares.iter().map(|(metric, share)| Figure::new(*metric, latencies.percentile_us(*share))).collect()
 }
 
 /// Sleeps, unless the traffic ends by itself.

@@ -48,12 +48,7 @@ pub(crate) struct Batch {
 impl Shape {
     /// A message without headers.
     pub(crate) fn plain(subject: impl Into<String>, payload: usize) -> Self {
-        Self {
-            subject: subject.into(),
-            payload,
-            headers: false,
-            as_delivered: false,
-        }
+        Self { subject: subject.into(), payload, headers: false, as_delivered: false }
     }
 
     /// What a receiver gets for each message.
@@ -76,11 +71,7 @@ impl Shape {
 
     /// Appends one frame to `bytes`; where its payload begins.
     fn render(&self, bytes: &mut Vec<u8>) -> usize {
-        let head = if self.as_delivered {
-            self.delivery().head
-        } else {
-            self.head("PUB", &self.subject)
-        };
+        let head = if self.as_delivered { self.delivery().head } else { self.head("PUB", &self.subject) };
         bytes.extend_from_slice(&head);
         let payload_at = bytes.len();
         bytes.resize(payload_at + self.payload, FILLER);
@@ -102,9 +93,7 @@ impl Shape {
 
 /// The header block, filled up to its length inside the last value.
 fn headers() -> String {
-    let (start, end) = HEADERS
-        .split_at_checked(HEADERS.len().saturating_sub(4))
-        .unwrap_or((HEADERS, ""));
+    let (start, end) = HEADERS.split_at_checked(HEADERS.len().saturating_sub(4)).unwrap_or((HEADERS, ""));
     let fill = HEADERS_LENGTH.saturating_sub(HEADERS.len());
     format!("{start}{}{end}", "x".repeat(fill))
 }
@@ -119,8 +108,7 @@ impl Batch {
     /// Whether it is worth a write, or has `count_max` messages.
     pub(crate) fn is_full(&self, count_max: usize) -> bool {
         let count = self.payloads.len();
-        count >= count_max
-            || (count > 0 && self.bytes.len() + self.bytes.len() / count > WRITE_BYTES)
+        count >= count_max || (count > 0 && self.bytes.len() + self.bytes.len() / count > WRITE_BYTES)
     }
 
     /// How many messages it has.
@@ -148,21 +136,12 @@ mod tests {
     #[test]
     fn a_delivery_is_what_the_parser_reads() {
         for headers in [false, true] {
-            let shape = Shape {
-                headers,
-                as_delivered: true,
-                ..Shape::plain("a.b", 128)
-            };
+            let shape = Shape { headers, as_delivered: true, ..Shape::plain("a.b", 128) };
             let mut batch = shape.batch(3);
             let (bytes, sum) = batch.stamped(2, 10);
-            assert_eq!(
-                sum,
-                stamp::new(2, 10) + stamp::new(2, 11) + stamp::new(2, 12)
-            );
+            assert_eq!(sum, stamp::new(2, 10) + stamp::new(2, 11) + stamp::new(2, 12));
             let (frame, length) = next_frame(bytes).unwrap().unwrap();
-            let Frame::Message(message) = frame else {
-                panic!("{frame:?}")
-            };
+            let Frame::Message(message) = frame else { panic!("{frame:?}") };
             assert_eq!(message.payload.len(), 128);
             assert_eq!(stamp::read(message.payload), Some(stamp::new(2, 10)));
             let delivery = shape.delivery();

@@ -17,11 +17,7 @@ impl Spread {
         values.sort_by(f64::total_cmp);
         let upper = *values.get(values.len() / 2)?;
         let lower = *values.get(values.len().checked_sub(1)? / 2)?;
-        Some(Self {
-            median: f64::midpoint(lower, upper),
-            low: *values.first()?,
-            high: *values.last()?,
-        })
+        Some(Self { median: f64::midpoint(lower, upper), low: *values.first()?, high: *values.last()? })
     }
 }
 

@@ -24,9 +24,7 @@ pub(crate) fn write(stamp: u64, payload: &mut [u8]) {
 
 /// The stamp at the beginning of `payload`.
 pub(crate) fn read(payload: &[u8]) -> Option<u64> {
-    payload
-        .first_chunk::<LENGTH>()
-        .map(|bytes| u64::from_le_bytes(*bytes))
+    payload.first_chunk::<LENGTH>().map(|bytes| u64::from_le_bytes(*bytes))
 }
 
 /// What one receiver has seen of each publisher.
@@ -37,9 +35,7 @@ pub(crate) struct Order {
 impl Order {
     /// Nothing seen yet.
     pub(crate) fn new() -> Self {
-        Self {
-            last: [0; PUBLISHERS],
-        }
+        Self { last: [0; PUBLISHERS] }
     }
 
     /// Whether `stamp` is newer than all before it from the same publisher.
@@ -66,10 +62,7 @@ mod tests {
         assert!(order.advances(new(0, 3)), "a queue member sees gaps");
         assert!(!order.advances(new(0, 3)), "twice");
         assert!(!order.advances(new(0, 2)), "late");
-        assert!(
-            !order.advances(new(PUBLISHERS, 1)),
-            "a publisher that does not exist"
-        );
+        assert!(!order.advances(new(PUBLISHERS, 1)), "a publisher that does not exist");
     }
 
     #[test]

@@ -44,15 +44,9 @@ impl Tenancy {
         "bench".clone_into(&mut claims.name);
         claims.nats.system_account = Some(system_account);
         let operator_file = folder.join("operator.jwt");
-        fs::write(&operator_file, claims.encode(&operator, ISSUED_AT)?)
-            .context("cannot write the operator's JWT")?;
+        fs::write(&operator_file, claims.encode(&operator, ISSUED_AT)?).context("cannot write the operator's JWT")?;
 
-        let mut tenancy = Self {
-            operator_file,
-            system_account,
-            accounts: Vec::new(),
-            users: Vec::new(),
-        };
+        let mut tenancy = Self { operator_file, system_account, accounts: Vec::new(), users: Vec::new() };
         tenancy.add_account("SYS", &system, &operator)?;
         for number in 0..count {
             let account = Seed::generate(Role::Account, &mut OsRng);
@@ -85,8 +79,7 @@ impl Tenancy {
         let key = AccountKey::try_from(account.public())?;
         let mut claims = AccountClaims::new(key);
         name.clone_into(&mut claims.name);
-        self.accounts
-            .push((key, claims.encode(operator, ISSUED_AT)?));
+        self.accounts.push((key, claims.encode(operator, ISSUED_AT)?));
         Ok(())
     }
 

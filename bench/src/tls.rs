@@ -26,10 +26,7 @@ impl Certificate {
     ///
     /// When the folder cannot be written.
     pub(crate) fn create(folder: &Path) -> Result<Self> {
-        let issued = rcgen::generate_simple_self_signed(vec![
-            "127.0.0.1".to_owned(),
-            "localhost".to_owned(),
-        ])?;
+        let issued = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned(), "localhost".to_owned()])?;
         let chain_file = folder.join("server.pem");
         let key_file = folder.join("server.key");
         fs::write(&chain_file, issued.cert.pem()).context("cannot write the certificate")?;
@@ -37,19 +34,12 @@ impl Certificate {
 
         let mut roots = RootCertStore::empty();
         roots.add(issued.cert.der().clone())?;
-        let provider = CryptoProvider {
-            kx_groups: vec![aws_lc_rs::kx_group::X25519],
-            ..aws_lc_rs::default_provider()
-        };
+        let provider = CryptoProvider { kx_groups: vec![aws_lc_rs::kx_group::X25519], ..aws_lc_rs::default_provider() };
         let mut client = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_root_certificates(roots)
             .with_no_client_auth();
         client.resumption = Resumption::disabled();
-        Ok(Self {
-            chain_file,
-            key_file,
-            client: Arc::new(client),
-        })
+        Ok(Self { chain_file, key_file, client: Arc::new(client) })
     }
 }

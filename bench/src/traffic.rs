@@ -37,21 +37,11 @@ pub(crate) struct Lane {
 impl Lane {
     /// One publisher, one subscriber.
     pub(crate) fn one_to_one(shape: Shape) -> Self {
-        Self {
-            shape,
-            publishers: 1,
-            subscribers: 1,
-            queue: false,
-            tenant: 0,
-        }
+        Self { shape, publishers: 1, subscribers: 1, queue: false, tenant: 0 }
     }
 
     fn flow(&self) -> Flow {
-        let copies = if self.queue {
-            1
-        } else {
-            self.subscribers as u64
-        };
+        let copies = if self.queue { 1 } else { self.subscribers as u64 };
         Flow::new(self.shape.delivery().length, copies)
     }
 
@@ -89,15 +79,9 @@ pub(crate) fn measure(run: &Run<'_>, lanes: &[Lane]) -> Result<Vec<Figure>> {
             });
         }
     }
-    let figures = drive(
-        run,
-        &flows.iter().collect::<Vec<_>>(),
-        receivers,
-        publishers,
-    )?;
+    let figures = drive(run, &flows.iter().collect::<Vec<_>>(), receivers, publishers)?;
     for (lane, flow) in pairs() {
-        flow.verify()
-            .with_context(|| format!("subject `{}`", lane.shape.subject))?;
+        flow.verify().with_context(|| format!("subject `{}`", lane.shape.subject))?;
     }
     Ok(figures)
 }
@@ -127,16 +111,10 @@ pub(crate) fn drive(
             .collect();
 
         let delivered = || flows.iter().map(|flow| flow.delivered()).sum();
-        let figures = run.window(delivered, || {
-            published.load(Relaxed) || received.load(Relaxed)
-        });
+        let figures = run.window(delivered, || published.load(Relaxed) || received.load(Relaxed));
         published.store(true, Relaxed);
         let ends: Result<Vec<Link>> = writing.into_iter().map(joined).collect();
-        let settled = if ends.is_ok() && !received.load(Relaxed) {
-            settle(flows)
-        } else {
-            Ok(())
-        };
+        let settled = if ends.is_ok() && !received.load(Relaxed) { settle(flows) } else { Ok(()) };
         received.store(true, Relaxed);
         let read: Result<Vec<()>> = reading.into_iter().map(joined).collect();
         // What a receiver saw explains a publisher's trouble, and both explain missing deliveries.
@@ -165,11 +143,7 @@ fn run_many_or_one(mut group: Vec<Receiver<'_>>, over: &AtomicBool) -> Result<()
 }
 
 fn grouped(receivers: Vec<Receiver<'_>>) -> Vec<Vec<Receiver<'_>>> {
-    let threads = if receivers.len() <= OWN_THREAD_MAX {
-        receivers.len()
-    } else {
-        SHARED_THREADS
-    };
+    let threads = if receivers.len() <= OWN_THREAD_MAX { receivers.len() } else { SHARED_THREADS };
     let mut groups: Vec<Vec<Receiver<'_>>> = (0..threads).map(|_| Vec::new()).collect();
     for (index, receiver) in receivers.into_iter().enumerate() {
         if let Some(group) = groups.get_mut(index % threads.max(1)) {
@@ -181,7 +155,5 @@ fn grouped(receivers: Vec<Receiver<'_>>) -> Vec<Vec<Receiver<'_>>> {
 
 /// The result of a thread; a panic is a result too.
 pub(crate) fn joined<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
-    thread
-        .join()
-        .unwrap_or_else(|_| Err(anyhow!("a thread of the generator panicked")))
+    thread.join().unwrap_or_else(|_| Err(anyhow!("a thread of the generator panicked")))
 }

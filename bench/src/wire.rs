@@ -71,17 +71,10 @@ pub(crate) fn next_frame(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, Mal
 type Parsed<'a> = Result<Option<(Frame<'a>, usize)>, Malformed>;
 
 /// The message that `arguments` announces; `None` when they are wrong.
-fn message<'a>(
-    verb: &[u8],
-    arguments: &'a [u8],
-    line: usize,
-    rest: &'a [u8],
-) -> Option<Parsed<'a>> {
+fn message<'a>(verb: &[u8], arguments: &'a [u8], line: usize, rest: &'a [u8]) -> Option<Parsed<'a>> {
     let with_headers = verb == b"HMSG";
     let sizes = 1 + usize::from(with_headers);
-    let mut words = arguments
-        .split(|byte| *byte == b' ')
-        .filter(|word| !word.is_empty());
+    let mut words = arguments.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
     let (_subject, _sid) = (words.next()?, words.next()?);
     let mut tail = [words.next()?; 3];
     let mut count = 1;
@@ -89,20 +82,12 @@ fn message<'a>(
         *tail.get_mut(count)? = word;
         count += 1;
     }
-    let reply = if count == sizes + 1 {
-        Some(*tail.first()?)
-    } else {
-        None
-    };
+    let reply = if count == sizes + 1 { Some(*tail.first()?) } else { None };
     let first = count.checked_sub(sizes)?;
     if first > 1 {
         return None;
     }
-    let headers = if with_headers {
-        number(tail.get(first)?)?
-    } else {
-        0
-    };
+    let headers = if with_headers { number(tail.get(first)?)? } else { 0 };
     let total = number(tail.get(count - 1)?)?;
     if headers > total {
         return None;
@@ -114,10 +99,7 @@ fn message<'a>(
         return None;
     }
     let payload = body.get(headers..total)?;
-    Some(Ok(Some((
-        Frame::Message(Message { reply, payload }),
-        line + total + 2,
-    ))))
+    Some(Ok(Some((Frame::Message(Message { reply, payload }), line + total + 2))))
 }
 
 /// A decimal number of at most nine digits, as the protocol has it.
@@ -130,10 +112,7 @@ fn number(digits: &[u8]) -> Option<usize> {
 
 fn malformed(line: &[u8]) -> Malformed {
     let shown = line.get(..line.len().min(120)).unwrap_or(line);
-    Malformed(format!(
-        "the server sent `{}`",
-        String::from_utf8_lossy(shown)
-    ))
+    Malformed(format!("the server sent `{}`", String::from_utf8_lossy(shown)))
 }
 
 #[cfg(test)]
@@ -142,51 +121,29 @@ mod tests {
 
     fn body(frame: &Frame<'_>) -> (Option<Vec<u8>>, Vec<u8>) {
         match frame {
-            Frame::Message(message) => {
-                (message.reply.map(<[u8]>::to_vec), message.payload.to_vec())
-            }
+            Frame::Message(message) => (message.reply.map(<[u8]>::to_vec), message.payload.to_vec()),
             other => panic!("{other:?} is not a message"),
         }
     }
 
     #[test]
     fn frames_are_cut_at_their_end() {
-        let (frame, length) = next_frame(b"MSG a.b 1 3\r\nxyz\r\nPING\r\n")
-            .unwrap()
-            .unwrap();
+        let (frame, length) = next_frame(b"MSG a.b 1 3\r\nxyz\r\nPING\r\n").unwrap().unwrap();
         assert_eq!(body(&frame), (None, b"xyz".to_vec()));
         assert_eq!(length, 18);
-        let (frame, length) = next_frame(b"MSG a.b 1 _INBOX.x 0\r\n\r\n")
-            .unwrap()
-            .unwrap();
+        let (frame, length) = next_frame(b"MSG a.b 1 _INBOX.x 0\r\n\r\n").unwrap().unwrap();
         assert_eq!(body(&frame), (Some(b"_INBOX.x".to_vec()), Vec::new()));
         assert_eq!(length, 24);
-        let (frame, _) = next_frame(b"HMSG a 1 r 12 15\r\nNATS/1.0\r\n\r\nxyz\r\n")
-            .unwrap()
-            .unwrap();
+        let (frame, _) = next_frame(b"HMSG a 1 r 12 15\r\nNATS/1.0\r\n\r\nxyz\r\n").unwrap().unwrap();
         assert_eq!(body(&frame), (Some(b"r".to_vec()), b"xyz".to_vec()));
         assert_eq!(next_frame(b"PONG\r\n").unwrap().unwrap(), (Frame::Pong, 6));
-        assert_eq!(
-            next_frame(b"INFO {} \r\n").unwrap().unwrap(),
-            (Frame::Info(b"{}"), 10)
-        );
+        assert_eq!(next_frame(b"INFO {} \r\n").unwrap().unwrap(), (Frame::Info(b"{}"), 10));
     }
 
     #[test]
     fn an_incomplete_frame_waits() {
-        for part in [
-            &b""[..],
-            b"MS",
-            b"MSG a 1 5\r\n",
-            b"MSG a 1 5\r\nabcde\r",
-            b"PING\r",
-        ] {
-            assert_eq!(
-                next_frame(part),
-                Ok(None),
-                "{}",
-                String::from_utf8_lossy(part)
-            );
+        for part in [&b""[..], b"MS", b"MSG a 1 5\r\n", b"MSG a 1 5\r\nabcde\r", b"PING\r"] {
+            assert_eq!(next_frame(part), Ok(None), "{}", String::from_utf8_lossy(part));
         }
     }
 
@@ -203,11 +160,7 @@ mod tests {
             b"\r\n",
         ];
         for line in lines {
-            assert!(
-                next_frame(line).is_err(),
-                "{}",
-                String::from_utf8_lossy(line)
-            );
+            assert!(next_frame(line).is_err(), "{}", String::from_utf8_lossy(line));
         }
     }
 }

@@ -119,7 +119,12 @@ impl Broker {
     /// # Errors
     ///
     /// [`StartError`] names what to change.
-    pub async fn start(options: BrokerOptions, authenticator: Authenticator, tenants: Tenants, clock: Clock) -> Result<RunningBroker, StartError> {
+    pub async fn start(
+        options: BrokerOptions,
+        authenticator: Authenticator,
+        tenants: Tenants,
+        clock: Clock,
+    ) -> Result<RunningBroker, StartError> {
         // What follows "nats-server" in these lines is ours; harnesses look for the lines themselves.
         tracing::info!("Starting nats-server compatible broker: Cordon {}", env!("CARGO_PKG_VERSION"));
         let clients = listen(options.listen, "clients")?;

@@ -57,7 +57,13 @@ fn who_asks_cannot_be_hidden_from_a_service_by_the_shape_of_the_header() {
     let (mut server, mut client) = (house.join(&exporter), house.join(&importer));
     server.send("SUB svc 1\r\n");
     server.expect_nothing();
-    for block in ["NATS/1.0\r\n\r\nA: b\r\n\r\n", "NATS/1.0\r\nA: b", "NATS/1.0", "NATS/1.0\rNats-Request-Info: {\"acc\":\"x\"}\r\n\r\n", "junk"] {
+    for block in [
+        "NATS/1.0\r\n\r\nA: b\r\n\r\n",
+        "NATS/1.0\r\nA: b",
+        "NATS/1.0",
+        "NATS/1.0\rNats-Request-Info: {\"acc\":\"x\"}\r\n\r\n",
+        "junk",
+    ] {
         client.send(format!("HPUB svc r {} {}\r\n{block}\r\n", block.len(), block.len()));
         client.expect_nothing();
         let got = String::from_utf8(server.fenced()).unwrap();
@@ -82,7 +88,8 @@ impl AccountLookup for Silence {
 fn credentials_that_cannot_be_checked_hold_a_connection_no_longer_than_its_time() {
     let operator = seed(Role::Operator);
     let claims = OperatorClaims::new(OperatorKey::try_from(operator.public()).unwrap());
-    let trust = Arc::new(Trust::new(vec![claims.sign(&operator, Clock::system().unix_seconds() - 10).unwrap()]).unwrap());
+    let trust =
+        Arc::new(Trust::new(vec![claims.sign(&operator, Clock::system().unix_seconds() - 10).unwrap()]).unwrap());
     let mode = Mode::Operator(OperatorMode::new(trust, Arc::new(Silence)));
     let options = BrokerOptions { auth_timeout: Duration::from_millis(300), ..BrokerOptions::default() };
     let broker = TestBroker::start(options, Authenticator::new(mode, Clock::system()), Tenants::new(None, None));
@@ -119,7 +126,9 @@ fn a_web_of_imports_does_not_multiply_a_message_without_bound() {
     for level in 0..13 {
         let [left, right] = levels.last().unwrap();
         let name = |side: &str| Account::new(&format!("{side}{level}"));
-        let above = |side: &str| name(side).exporting(Service, "x").importing(Service, left, "x", "x").importing(Service, right, "x", "x");
+        let above = |side: &str| {
+            name(side).exporting(Service, "x").importing(Service, left, "x", "x").importing(Service, right, "x", "x")
+        };
         let pair = [above("left"), above("right")];
         levels.push(pair);
     }

@@ -11,7 +11,9 @@ fn traffic() -> (Vec<u8>, Vec<u8>) {
     let (mut sent, mut delivered) = (Vec::new(), Vec::new());
     for size in [0, 1, 5000, 32_767, 32_768, 65_535, 65_536, 70_001, 262_144, 300_007, 1_048_576, 3] {
         let body: Vec<u8> = (b'a'..=b'w').cycle().take(size).collect();
-        for (line, into) in [(format!("PUB foo {size}\r\n"), &mut sent), (format!("MSG foo 1 {size}\r\n"), &mut delivered)] {
+        for (line, into) in
+            [(format!("PUB foo {size}\r\n"), &mut sent), (format!("MSG foo 1 {size}\r\n"), &mut delivered)]
+        {
             into.extend_from_slice(line.as_bytes());
             into.extend_from_slice(&body);
             into.extend_from_slice(b"\r\n");

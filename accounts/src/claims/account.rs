@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::revocation::Revocations;
 use super::{
-    Claims, Export, Import, PermissionsClaim, Scope, SigningKey, UnknownFields, User, is_default,
-    is_false, optional_key,
+    Claims, Export, Import, PermissionsClaim, Scope, SigningKey, UnknownFields, User, is_default, is_false,
+    optional_key,
 };
 use crate::key::{AccountKey, CurveKey, PublicKey, UserKey};
 use crate::limits::{ConnectionLimits, Limit};
@@ -192,11 +192,7 @@ pub struct ExternalAuthorization {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_accounts: Vec<String>,
     /// The service's curve key; requests are sealed when it is there.
-    #[serde(
-        default,
-        deserialize_with = "optional_key",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "optional_key", skip_serializing_if = "Option::is_none")]
     pub xkey: Option<CurveKey>,
 }
 
@@ -209,9 +205,7 @@ impl ExternalAuthorization {
     /// Whether the service may put a user into this account; its own is always allowed and not
     /// asked about here.
     pub fn allows(&self, account: &AccountKey) -> bool {
-        self.allowed_accounts
-            .iter()
-            .any(|allowed| allowed == "*" || AccountKey::parse(allowed) == Ok(*account))
+        self.allowed_accounts.iter().any(|allowed| allowed == "*" || AccountKey::parse(allowed) == Ok(*account))
     }
 }
 
@@ -240,10 +234,7 @@ pub enum Signer<'a> {
 impl Claims<Account> {
     /// An account without limits, JetStream off, as `nsc` starts one.
     pub fn new(subject: AccountKey) -> Self {
-        let account = Account {
-            limits: AccountLimits::unlimited(),
-            ..Account::default()
-        };
+        let account = Account { limits: AccountLimits::unlimited(), ..Account::default() };
         Self::about(subject.public(), account)
     }
 
@@ -261,11 +252,7 @@ impl Claims<Account> {
         if strict && self.subject == *key {
             return None;
         }
-        let listed = self
-            .nats
-            .signing_keys
-            .iter()
-            .filter(|listed| listed.key() == *key);
+        let listed = self.nats.signing_keys.iter().filter(|listed| listed.key() == *key);
         let mut right = None;
         for listed in listed {
             right = match (listed, right) {
@@ -281,9 +268,7 @@ impl Claims<Account> {
     pub fn signers(&self, strict: bool) -> impl Iterator<Item = PublicKey> {
         let identity = (!strict).then_some(self.subject);
         let listed = self.nats.signing_keys.iter().map(|key| key.key().public());
-        identity
-            .into_iter()
-            .chain(listed.filter(|key| *key != self.subject))
+        identity.into_iter().chain(listed.filter(|key| *key != self.subject))
     }
 
     /// The scope of a signing key.
@@ -297,10 +282,6 @@ impl Claims<Account> {
     /// Whether a user's claims were taken back; claims that do not say when they were issued
     /// count as taken back.
     pub fn revokes(&self, user: &Claims<User>) -> bool {
-        user.issued_at <= 0
-            || self
-                .nats
-                .revocations
-                .is_revoked(&user.subject, user.issued_at)
+        user.issued_at <= 0 || self.nats.revocations.is_revoked(&user.subject, user.issued_at)
     }
 }

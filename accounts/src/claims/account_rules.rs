@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::envelope::{Claims, Kind};
 use super::validation::Validation;
 use super::{
-    Account, AccountLimits, Activation, Export, ExportKind, ExternalAuthorization, Import,
-    JetStreamLimits, Mapping, ResponseType, Sampling, SigningKey, Trace, UnknownFields, check,
-    decode,
+    Account, AccountLimits, Activation, Export, ExportKind, ExternalAuthorization, Import, JetStreamLimits, Mapping,
+    ResponseType, Sampling, SigningKey, Trace, UnknownFields, check, decode,
 };
 use crate::key::{AccountKey, PublicKey, Role};
 use crate::limits::{Limit, SHARES_MAX};
@@ -35,10 +34,7 @@ impl Kind for Account {
         revocations(account, found);
         check::info("account", &account.description, &account.info_url, found);
         if !["", "system", "owner"].contains(&account.cluster_traffic.as_str()) {
-            found.blocking(format!(
-                "`cluster_traffic` `{}` must be `system` or `owner`",
-                account.cluster_traffic
-            ));
+            found.blocking(format!("`cluster_traffic` `{}` must be `system` or `owner`", account.cluster_traffic));
         }
         if claims.issuer.role() == Role::Account && account.limits != AccountLimits::default() {
             found.warn("a self-signed account should not carry limits");
@@ -47,31 +43,12 @@ impl Kind for Account {
 
     /// Version 1 knew nothing of JetStream, default permissions, mappings and callout.
     fn migrate(nats: &mut UnknownFields) {
-        const KNOWN: [&str; 7] = [
-            "imports",
-            "exports",
-            "limits",
-            "signing_keys",
-            "revocations",
-            "tags",
-            "issuer_account",
-        ];
-        const LIMITS: [&str; 9] = [
-            "subs",
-            "data",
-            "payload",
-            "imports",
-            "exports",
-            "wildcards",
-            "disallow_bearer",
-            "conn",
-            "leaf",
-        ];
+        const KNOWN: [&str; 7] =
+            ["imports", "exports", "limits", "signing_keys", "revocations", "tags", "issuer_account"];
+        const LIMITS: [&str; 9] =
+            ["subs", "data", "payload", "imports", "exports", "wildcards", "disallow_bearer", "conn", "leaf"];
         nats.retain(|name, _| KNOWN.contains(&name.as_str()));
-        if let Some(limits) = nats
-            .get_mut("limits")
-            .and_then(|limits| limits.as_object_mut())
-        {
+        if let Some(limits) = nats.get_mut("limits").and_then(|limits| limits.as_object_mut()) {
             limits.retain(|name, _| LIMITS.contains(&name.as_str()));
         }
     }
@@ -106,10 +83,7 @@ fn numbers(account: &Account, found: &mut Validation) {
     if !limits.exports.is_unlimited() && !limits.wildcards {
         for export in &account.exports {
             if !matching::is_literal(export.subject.as_bytes()) {
-                found.blocking(format!(
-                    "export `{}` has wildcards, which the limits forbid",
-                    export.subject
-                ));
+                found.blocking(format!("export `{}` has wildcards, which the limits forbid", export.subject));
             }
         }
     }
@@ -124,9 +98,7 @@ fn numbers(account: &Account, found: &mut Validation) {
 }
 
 fn exceeds(count: usize, limit: Limit) -> bool {
-    limit
-        .bound()
-        .is_some_and(|most| count > usize::try_from(most).unwrap_or(usize::MAX))
+    limit.bound().is_some_and(|most| count > usize::try_from(most).unwrap_or(usize::MAX))
 }
 
 fn exports(exports: &[Export], found: &mut Validation) {
@@ -167,9 +139,7 @@ fn service_export(place: &str, export: &Export, found: &mut Validation) {
     if let Sampling::Percent(percent) = latency.sampling
         && !(1..=100).contains(&percent)
     {
-        found.blocking(format!(
-            "{place}: latency `sampling` is {percent}; it must be 1 to 100, or \"headers\""
-        ));
+        found.blocking(format!("{place}: latency `sampling` is {percent}; it must be 1 to 100, or \"headers\""));
     }
     let results = format!("{place}: latency `results`");
     if let Some(pattern) = check::pattern(&results, &latency.results, found)
@@ -185,10 +155,7 @@ fn stream_export(place: &str, export: &Export, found: &mut Validation) {
             found.blocking(format!("{place}: `{name}` is for services only"));
         }
     };
-    only_services(
-        "response_type",
-        export.response_type != ResponseType::default(),
-    );
+    only_services("response_type", export.response_type != ResponseType::default());
     only_services("response_threshold", export.response_threshold != 0);
     only_services("service_latency", export.latency.is_some());
     only_services("allow_trace", export.allow_trace);
@@ -226,9 +193,7 @@ fn imports(imports: &[Import], importer: PublicKey, found: &mut Validation) {
                     matching::contains(one, two) || matching::contains(two, one)
                 };
                 if let Some(other) = others.iter().find(collides) {
-                    found.blocking(format!(
-                        "{place} covers the same subjects as `{other}` from this account"
-                    ));
+                    found.blocking(format!("{place} covers the same subjects as `{other}` from this account"));
                 }
                 others.push(subject);
             }
@@ -250,11 +215,8 @@ fn service_subject(import: &Import) -> String {
     if import.local_subject.is_empty() {
         return import.subject.clone();
     }
-    let tokens: Vec<&str> = import
-        .local_subject
-        .split('.')
-        .map(|token| reference(token).map_or(token, |_| "*"))
-        .collect();
+    let tokens: Vec<&str> =
+        import.local_subject.split('.').map(|token| reference(token).map_or(token, |_| "*")).collect();
     tokens.join(".")
 }
 
@@ -262,17 +224,11 @@ fn subjects_of_import(place: &str, import: &Import, found: &mut Validation) {
     check::pattern(place, &import.subject, found);
     if !import.to.is_empty() {
         found.warn(format!("{place}: `to` is deprecated; use `local_subject`"));
-        check::pattern(
-            &format!("{place}: `to`"),
-            import.to.trim_end_matches('.'),
-            found,
-        );
+        check::pattern(&format!("{place}: `to`"), import.to.trim_end_matches('.'), found);
     }
     if !import.local_subject.is_empty() {
         if !import.to.is_empty() {
-            found.blocking(format!(
-                "{place}: `to` and `local_subject` exclude each other"
-            ));
+            found.blocking(format!("{place}: `to` and `local_subject` exclude each other"));
         }
         local_subject(place, import, found);
     }
@@ -283,22 +239,14 @@ fn local_subject(place: &str, import: &Import, found: &mut Validation) {
     check::pattern(&place, &import.local_subject, found);
     let has_tail = |subject: &str| subject == ">" || subject.ends_with(".>");
     if has_tail(&import.local_subject) != has_tail(&import.subject) {
-        found.blocking(format!(
-            "{place} and `subject` must both end in `>`, or neither"
-        ));
+        found.blocking(format!("{place} and `subject` must both end in `>`, or neither"));
     }
-    let wildcards = import
-        .subject
-        .split('.')
-        .filter(|token| *token == "*")
-        .count();
+    let wildcards = import.subject.split('.').filter(|token| *token == "*").count();
     let mut used: usize = 0;
     for token in import.local_subject.split('.') {
         match reference(token) {
             Some(number) if number == 0 || number > wildcards => {
-                found.blocking(format!(
-                    "{place}: `{token}` refers to a `*` that is not there"
-                ));
+                found.blocking(format!("{place}: `{token}` refers to a `*` that is not there"));
             }
             Some(_) => used = used.saturating_add(1),
             None if token == "*" => used = used.saturating_add(1),
@@ -306,17 +254,14 @@ fn local_subject(place: &str, import: &Import, found: &mut Validation) {
         }
     }
     if used != wildcards {
-        found.blocking(format!(
-            "{place} must have as many `*` and `$n` as `subject` has `*`"
-        ));
+        found.blocking(format!("{place} must have as many `*` and `$n` as `subject` has `*`"));
     }
 }
 
 /// The number in `$n`.
 fn reference(token: &str) -> Option<usize> {
     let digits = token.strip_prefix('$')?;
-    (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
-        .then(|| digits.parse().unwrap_or(usize::MAX))
+    (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().unwrap_or(usize::MAX))
 }
 
 /// An activation binds importer, exporter, kind and subject (CVE-2021-3127). Its expiry is left
@@ -365,9 +310,7 @@ fn mapping(source: &str, destinations: &[Mapping], found: &mut Validation) {
     }
     for (cluster, sum) in sums {
         if sum > 100 {
-            found.blocking(format!(
-                "{place}: the weights in cluster `{cluster}` add up to {sum}, more than 100"
-            ));
+            found.blocking(format!("{place}: the weights in cluster `{cluster}` add up to {sum}, more than 100"));
         }
     }
 }
@@ -422,13 +365,7 @@ fn revocations(account: &Account, found: &mut Validation) {
 
 /// An entry that is no key matches nothing: harmless to brokers, but surely a mistake.
 fn revocation_entry(place: &str, entry: &str, role: Role, found: &mut Validation) {
-    if entry != super::revocation::ALL
-        && PublicKey::parse(entry)
-            .and_then(|key| key.require(role))
-            .is_err()
-    {
-        found.warn(format!(
-            "{place}: a revoked key is not of role {role} and has no effect"
-        ));
+    if entry != super::revocation::ALL && PublicKey::parse(entry).and_then(|key| key.require(role)).is_err() {
+        found.warn(format!("{place}: a revoked key is not of role {role} and has no effect"));
     }
 }

@@ -15,11 +15,7 @@ pub struct Activation {
     /// Stream or service.
     pub kind: ExportKind,
     /// The exporter, when one of its signing keys signs.
-    #[serde(
-        default,
-        deserialize_with = "optional_key",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "optional_key", skip_serializing_if = "Option::is_none")]
     pub issuer_account: Option<AccountKey>,
     /// Free labels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -66,8 +62,6 @@ impl Claims<Activation> {
 
     /// The exporter that the token speaks for; whether its signer may do so is another question.
     pub fn exporter(&self) -> PublicKey {
-        self.nats
-            .issuer_account
-            .map_or(self.issuer, |account| account.public())
+        self.nats.issuer_account.map_or(self.issuer, |account| account.public())
     }
 }

@@ -62,11 +62,7 @@ pub struct ServerId {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// Its curve key, when requests are sealed.
-    #[serde(
-        default,
-        deserialize_with = "optional_key",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "optional_key", skip_serializing_if = "Option::is_none")]
     pub xkey: Option<CurveKey>,
 }
 
@@ -184,11 +180,7 @@ pub struct AuthorizationResponse {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub error: String,
     /// The account, when one of its signing keys signs.
-    #[serde(
-        default,
-        deserialize_with = "optional_key",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "optional_key", skip_serializing_if = "Option::is_none")]
     pub issuer_account: Option<AccountKey>,
     /// Free labels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -198,18 +190,13 @@ pub struct AuthorizationResponse {
     pub unknown: UnknownFields,
 }
 
-fn read_secret<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<SecretString>, D::Error> {
+fn read_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
     let text = String::deserialize(deserializer)?;
     Ok((!text.is_empty()).then(|| SecretString::from(text)))
 }
 
 #[expect(clippy::ref_option, reason = "serde's calling convention")]
-fn write_secret<S: Serializer>(
-    secret: &Option<SecretString>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+fn write_secret<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
     let text = secret.as_ref().map_or("", ExposeSecret::expose_secret);
     serializer.serialize_str(text)
 }

@@ -59,21 +59,14 @@ fn template_pattern(place: &str, entry: &str, word: &str, found: &mut Validation
 pub(super) fn limits(place: &str, numbers: &[(&str, Limit)], found: &mut Validation) {
     for (name, limit) in numbers {
         if !limit.is_meaningful() {
-            found.blocking(format!(
-                "{place}: `{name}` is {}; use -1 for unlimited",
-                limit.0
-            ));
+            found.blocking(format!("{place}: `{name}` is {}; use -1 for unlimited", limit.0));
         }
     }
 }
 
 /// Like [`limits`], for the numbers of a user.
 pub(super) fn user_limits(place: &str, numbers: UserLimits, found: &mut Validation) {
-    let UserLimits {
-        subs,
-        data,
-        payload,
-    } = numbers;
+    let UserLimits { subs, data, payload } = numbers;
     let numbers = [("subs", subs), ("data", data), ("payload", payload)];
     limits(place, &numbers, found);
 }
@@ -114,12 +107,7 @@ impl<'a> Url<'a> {
             Some((_, host)) => (true, host),
             None => (false, authority),
         };
-        Some(Self {
-            scheme,
-            has_user,
-            host: without_port(host)?,
-            path,
-        })
+        Some(Self { scheme, has_user, host: without_port(host)?, path })
     }
 }
 
@@ -145,15 +133,9 @@ mod tests {
     #[test]
     fn urls_split_into_the_parts_that_rules_speak_of() {
         let table = [
-            (
-                "nats://a.example:4222",
-                Some(("nats", false, "a.example", "")),
-            ),
+            ("nats://a.example:4222", Some(("nats", false, "a.example", ""))),
             ("tls://u:p@h", Some(("tls", true, "h", ""))),
-            (
-                "https://[::1]:80/jwt/v1",
-                Some(("https", false, "::1", "/jwt/v1")),
-            ),
+            ("https://[::1]:80/jwt/v1", Some(("https", false, "::1", "/jwt/v1"))),
             ("ws://h?x=/", Some(("ws", false, "h", "?x=/"))),
             ("nats://", Some(("nats", false, "", ""))),
             ("a.example:4222", None),

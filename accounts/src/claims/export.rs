@@ -31,11 +31,7 @@ pub struct Export {
     #[serde(default, skip_serializing_if = "is_default")]
     pub response_threshold: i64,
     /// Latency sampling; services only.
-    #[serde(
-        rename = "service_latency",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "service_latency", default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<ServiceLatency>,
     /// The token, counted from 1, that must be the importer's key; 0 for none.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -168,8 +164,7 @@ impl de::Visitor<'_> for SamplingVisitor {
     }
 
     fn visit_u64<E: de::Error>(self, percent: u64) -> Result<Sampling, E> {
-        let signed = i64::try_from(percent)
-            .map_err(|_| E::invalid_value(de::Unexpected::Unsigned(percent), &self))?;
+        let signed = i64::try_from(percent).map_err(|_| E::invalid_value(de::Unexpected::Unsigned(percent), &self))?;
         self.visit_i64(signed)
     }
 
@@ -186,9 +181,6 @@ impl Export {
     /// Whether an activation was taken back; one that does not say when it was issued counts as
     /// taken back.
     pub fn revokes(&self, activation: &Claims<Activation>) -> bool {
-        activation.issued_at <= 0
-            || self
-                .revocations
-                .is_revoked(&activation.subject, activation.issued_at)
+        activation.issued_at <= 0 || self.revocations.is_revoked(&activation.subject, activation.issued_at)
     }
 }

@@ -34,9 +34,8 @@ impl Hours {
             // `Local` is Go's own name for it.
             "" | "Local" => None,
             name => Some(
-                timezones::get_by_name(name).ok_or_else(|| HoursError::Zone {
-                    name: name.chars().take(64).collect(),
-                })?,
+                timezones::get_by_name(name)
+                    .ok_or_else(|| HoursError::Zone { name: name.chars().take(64).collect() })?,
             ),
         };
         let spans = ranges
@@ -65,16 +64,8 @@ impl Hours {
             .map_or(Presence::Never, Presence::Until)
     }
 
-    fn end_of_span(
-        &self,
-        now: OffsetDateTime,
-        here: UtcOffset,
-        start: Time,
-        end: Time,
-    ) -> Option<i64> {
-        let offset = self
-            .zone
-            .map_or(here, |zone| zone.get_offset_utc(&now).to_utc());
+    fn end_of_span(&self, now: OffsetDateTime, here: UtcOffset, start: Time, end: Time) -> Option<i64> {
+        let offset = self.zone.map_or(here, |zone| zone.get_offset_utc(&now).to_utc());
         let today = now.to_offset(offset).date();
         let at = |date: time::Date, time: Time| self.moment(date.with_time(time), here);
         let (starts, ends) = (at(today, start), at(today, end));
@@ -117,9 +108,7 @@ impl Hours {
 
 /// Reads `HH:MM:SS`.
 fn time_of_day(text: &str) -> Result<Time, HoursError> {
-    let wrong = || HoursError::Time {
-        text: text.chars().take(64).collect(),
-    };
+    let wrong = || HoursError::Time { text: text.chars().take(64).collect() };
     let mut parts = text.split(':');
     let mut part = || {
         parts
@@ -161,10 +150,7 @@ mod tests {
     fn hours(ranges: &[(&str, &str)], zone: &str) -> Result<Hours, HoursError> {
         let ranges: Vec<TimeRange> = ranges
             .iter()
-            .map(|(start, end)| TimeRange {
-                start: (*start).to_owned(),
-                end: (*end).to_owned(),
-            })
+            .map(|(start, end)| TimeRange { start: (*start).to_owned(), end: (*end).to_owned() })
             .collect();
         Hours::new(&ranges, zone)
     }
@@ -193,12 +179,7 @@ mod tests {
             (&night, "", at(23, 0), Presence::Until(at(30, 0))),
             (&night, "", at(5, 0), Presence::Until(at(6, 0))),
             (&night, "", at(12, 0), Presence::Never),
-            (
-                &night,
-                "Europe/Berlin",
-                at(21, 30),
-                Presence::Until(at(29, 0)),
-            ),
+            (&night, "Europe/Berlin", at(21, 30), Presence::Until(at(29, 0))),
             (&both, "", at(10, 0), Presence::Until(at(17, 0))),
             (&both, "", i64::MAX, Presence::Never),
         ];
@@ -212,11 +193,9 @@ mod tests {
     fn without_a_zone_the_brokers_own_offset_counts() {
         let east = UtcOffset::from_hms(2, 0, 0).unwrap();
         let span = [("08:00:00", "17:00:00")];
-        for (zone, expected) in [
-            ("", Presence::Until(at(15, 0))),
-            ("Local", Presence::Until(at(15, 0))),
-            ("UTC", Presence::Never),
-        ] {
+        for (zone, expected) in
+            [("", Presence::Until(at(15, 0))), ("Local", Presence::Until(at(15, 0))), ("UTC", Presence::Never)]
+        {
             let found = hours(&span, zone).unwrap().presence(at(6, 1), east);
             assert_eq!(found, expected, "{zone}");
         }
@@ -224,16 +203,7 @@ mod tests {
 
     #[test]
     fn malformed_times_and_zones_are_refused() {
-        for time in [
-            "",
-            "8:00:00",
-            "08:00",
-            "24:00:00",
-            "08:60:00",
-            "08:00:00:00",
-            "+8:00:00",
-            "aa:bb:cc",
-        ] {
+        for time in ["", "8:00:00", "08:00", "24:00:00", "08:60:00", "08:00:00:00", "+8:00:00", "aa:bb:cc"] {
             assert!(hours(&[(time, "17:00:00")], "").is_err(), "{time:?}");
             assert!(hours(&[("08:00:00", time)], "").is_err(), "{time:?}");
         }

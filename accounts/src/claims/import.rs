@@ -55,11 +55,7 @@ impl Import {
 
     /// The subject in the exporter's space.
     pub fn remote(&self) -> &str {
-        if self.kind == ExportKind::Service && !self.to.is_empty() {
-            &self.to
-        } else {
-            &self.subject
-        }
+        if self.kind == ExportKind::Service && !self.to.is_empty() { &self.to } else { &self.subject }
     }
 
     /// The subject in the importer's space; may hold `$n`.
@@ -67,11 +63,7 @@ impl Import {
         if !self.local_subject.is_empty() {
             Cow::Borrowed(&self.local_subject)
         } else if self.kind == ExportKind::Stream && !self.to.is_empty() {
-            Cow::Owned(format!(
-                "{}.{}",
-                self.to.trim_end_matches('.'),
-                self.subject
-            ))
+            Cow::Owned(format!("{}.{}", self.to.trim_end_matches('.'), self.subject))
         } else {
             Cow::Borrowed(&self.subject)
         }

@@ -35,13 +35,11 @@ mod token;
 mod user;
 mod validation;
 
-pub use account::{
-    Account, AccountLimits, ExternalAuthorization, JetStreamLimits, Mapping, Signer, Trace,
-};
+pub use account::{Account, AccountLimits, ExternalAuthorization, JetStreamLimits, Mapping, Signer, Trace};
 pub use activation::Activation;
 pub use authorization::{
-    AuthorizationRequest, AuthorizationResponse, ClientInformation, ClientTls, ConnectOptions,
-    REQUEST_AUDIENCE, ServerId,
+    AuthorizationRequest, AuthorizationResponse, ClientInformation, ClientTls, ConnectOptions, REQUEST_AUDIENCE,
+    ServerId,
 };
 pub use envelope::{Claims, Kind};
 pub use error::{ClaimsError, EncodeError, RoleError};
@@ -91,10 +89,7 @@ where
 }
 
 /// For `skip_serializing_if`: serde passes by reference.
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde's calling convention"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's calling convention")]
 fn is_false(value: &bool) -> bool {
     !*value
 }

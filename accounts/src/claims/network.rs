@@ -17,9 +17,7 @@ impl Network {
     ///
     /// [`NetworkError`] unless it is an IPv4 or IPv6 address with a fitting number of bits.
     pub fn parse(text: &str) -> Result<Self, NetworkError> {
-        let wrong = || NetworkError {
-            text: text.chars().take(64).collect(),
-        };
+        let wrong = || NetworkError { text: text.chars().take(64).collect() };
         let (address, bits) = text.split_once('/').ok_or_else(wrong)?;
         let address: IpAddr = address.parse().map_err(|_| wrong())?;
         if bits.is_empty() || !bits.bytes().all(|b| b.is_ascii_digit()) {
@@ -30,11 +28,7 @@ impl Network {
         if prefix_bits > bits_max {
             return Err(wrong());
         }
-        Ok(Self {
-            address,
-            prefix_bits,
-        }
-        .canonical())
+        Ok(Self { address, prefix_bits }.canonical())
     }
 
     /// Whether an address lies inside. An IPv4 address that came over IPv6 counts as IPv4.
@@ -56,10 +50,7 @@ impl Network {
     fn canonical(self) -> Self {
         let address = self.address.to_canonical();
         if address.is_ipv4() && self.address.is_ipv6() && self.prefix_bits >= 96 {
-            Self {
-                address,
-                prefix_bits: self.prefix_bits.saturating_sub(96),
-            }
+            Self { address, prefix_bits: self.prefix_bits.saturating_sub(96) }
         } else {
             self
         }
@@ -101,9 +92,7 @@ mod tests {
             ("::1/128", "::1", true),
         ];
         for (network, peer, inside) in table {
-            let found = Network::parse(network)
-                .unwrap()
-                .contains(peer.parse().unwrap());
+            let found = Network::parse(network).unwrap().contains(peer.parse().unwrap());
             assert_eq!(found, inside, "{peer} in {network}");
         }
     }

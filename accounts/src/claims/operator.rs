@@ -20,11 +20,7 @@ pub struct Operator {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operator_service_urls: Vec<String>,
     /// The system account.
-    #[serde(
-        default,
-        deserialize_with = "optional_key",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "optional_key", skip_serializing_if = "Option::is_none")]
     pub system_account: Option<AccountKey>,
     /// Servers older than this refuse to start: `x.y.z`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -49,9 +45,7 @@ impl Kind for Operator {
         let operator = &claims.nats;
         let server = &operator.account_server_url;
         if !server.is_empty() && Url::split(server).is_none_or(|url| url.host.is_empty()) {
-            found.blocking(format!(
-                "`account_server_url` `{server}` needs a scheme and a host"
-            ));
+            found.blocking(format!("`account_server_url` `{server}` needs a scheme and a host"));
         }
         for url in &operator.operator_service_urls {
             service_url(url, found);
@@ -70,13 +64,7 @@ impl Operator {
     /// or one that cannot be read.
     pub fn required_version(&self) -> Option<[u32; 3]> {
         let mut parts = self.assert_server_version.split('.');
-        let mut part = || {
-            parts
-                .next()
-                .filter(|text| text.bytes().all(|b| b.is_ascii_digit()))?
-                .parse()
-                .ok()
-        };
+        let mut part = || parts.next().filter(|text| text.bytes().all(|b| b.is_ascii_digit()))?.parse().ok();
         let version = [part()?, part()?, part()?];
         parts.next().is_none().then_some(version)
     }
@@ -108,10 +96,7 @@ fn service_url(text: &str, found: &mut Validation) {
         return;
     };
     let known = ["nats", "tls", "ws", "wss"];
-    if !known
-        .iter()
-        .any(|scheme| url.scheme.eq_ignore_ascii_case(scheme))
-    {
+    if !known.iter().any(|scheme| url.scheme.eq_ignore_ascii_case(scheme)) {
         found.blocking(format!("{place} must begin with nats, tls, ws or wss"));
     }
     if url.has_user {

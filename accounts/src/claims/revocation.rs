@@ -68,9 +68,7 @@ impl Revocations {
         let Some(all) = self.0.get(ALL).copied() else {
             return Vec::new();
         };
-        self.0
-            .extract_if(.., |entry, at| entry != ALL && *at <= all)
-            .collect()
+        self.0.extract_if(.., |entry, at| entry != ALL && *at <= all).collect()
     }
 
     /// Whether nothing is revoked.
@@ -95,10 +93,7 @@ mod tests {
     use crate::key::{Role, Seed, UserKey};
 
     fn user(byte: u8) -> UserKey {
-        Seed::from_raw(Role::User, [byte; 32])
-            .public()
-            .try_into()
-            .unwrap()
+        Seed::from_raw(Role::User, [byte; 32]).public().try_into().unwrap()
     }
 
     #[test]
@@ -107,10 +102,7 @@ mod tests {
         assert!(!revocations.is_revoked(&user(1).public(), 0));
         revocations.revoke(user(1), 100);
         for (issued_at, revoked) in [(99, true), (100, true), (101, false)] {
-            assert_eq!(
-                revocations.is_revoked(&user(1).public(), issued_at),
-                revoked
-            );
+            assert_eq!(revocations.is_revoked(&user(1).public(), issued_at), revoked);
             assert!(!revocations.is_revoked(&user(2).public(), issued_at));
         }
         revocations.revoke(Revoked::All, 200);
@@ -144,10 +136,7 @@ mod tests {
         for key in [user(1), user(2), user(3)] {
             for at in [50, 100, 150, 200, 250, 300, 350] {
                 let key = key.public();
-                assert_eq!(
-                    revocations.is_revoked(&key, at),
-                    before.is_revoked(&key, at)
-                );
+                assert_eq!(revocations.is_revoked(&key, at), before.is_revoked(&key, at));
             }
         }
     }

@@ -52,12 +52,7 @@ pub struct Scope {
 impl Scope {
     /// A scope that gives everything.
     pub fn new(key: AccountKey, role: impl Into<String>) -> Self {
-        Self {
-            key,
-            role: role.into(),
-            template: UserTemplate::unlimited(),
-            description: String::new(),
-        }
+        Self { key, role: role.into(), template: UserTemplate::unlimited(), description: String::new() }
     }
 }
 
@@ -73,15 +68,11 @@ impl Serialize for SigningKey {
 impl<'de> Deserialize<'de> for SigningKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Value::deserialize(deserializer)? {
-            Value::String(text) => AccountKey::parse(&text)
-                .map(Self::Plain)
-                .map_err(de::Error::custom),
-            scope @ Value::Object(_) => strict::from_value(scope)
-                .map(|scope| Self::Scoped(Box::new(scope)))
-                .map_err(de::Error::custom),
-            _ => Err(de::Error::custom(
-                "a signing key must be an account key or a scope object",
-            )),
+            Value::String(text) => AccountKey::parse(&text).map(Self::Plain).map_err(de::Error::custom),
+            scope @ Value::Object(_) => {
+                strict::from_value(scope).map(|scope| Self::Scoped(Box::new(scope))).map_err(de::Error::custom)
+            }
+            _ => Err(de::Error::custom("a signing key must be an account key or a scope object")),
         }
     }
 }
@@ -93,11 +84,7 @@ impl Serialize for Scope {
         let mut template = serde_json::to_value(&self.template).map_err(S::Error::custom)?;
         if let Value::Object(members) = &mut template {
             // An absent limit of a template reads as unlimited, so zero must be said.
-            for (name, limit) in [
-                ("subs", limits.subs),
-                ("data", limits.data),
-                ("payload", limits.payload),
-            ] {
+            for (name, limit) in [("subs", limits.subs), ("data", limits.data), ("payload", limits.payload)] {
                 members.entry(name).or_insert(json!(limit));
             }
         }
@@ -127,16 +114,13 @@ impl<'de> Deserialize<'de> for Scope {
         }
         let mut wire = Wire::deserialize(deserializer)?;
         if wire.kind != USER_SCOPE {
-            return Err(de::Error::custom(
-                "the scope of a signing key has an unknown kind",
-            ));
+            return Err(de::Error::custom("the scope of a signing key has an unknown kind"));
         }
         unlimited_unless_said(&mut wire.template);
         Ok(Self {
             key: wire.key,
             role: wire.role,
-            template: strict::from_value(Value::Object(wire.template))
-                .map_err(de::Error::custom)?,
+            template: strict::from_value(Value::Object(wire.template)).map_err(de::Error::custom)?,
             description: wire.description,
         })
     }

@@ -35,9 +35,7 @@ impl<'de> Deserializer<'de> for Strict {
                 Ok(read)
             }
             Value::Object(members) => {
-                let members = members
-                    .into_iter()
-                    .map(|(name, value)| (name, Strict(value)));
+                let members = members.into_iter().map(|(name, value)| (name, Strict(value)));
                 let mut members = MapDeserializer::new(members);
                 let read = visitor.visit_map(&mut members)?;
                 members.end()?;
@@ -61,18 +59,10 @@ impl<'de> Deserializer<'de> for Strict {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        if self.0.is_null() {
-            visitor.visit_none()
-        } else {
-            visitor.visit_some(self)
-        }
+        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Error> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_newtype_struct(self)
     }
 

@@ -25,14 +25,8 @@ const HEADER: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ";
 const VERSION: i64 = 2;
 
 /// Kinds that only [`super::Generic`] may not stand for, or that are gone.
-const OWN_KINDS: [&str; 6] = [
-    "account",
-    "activation",
-    "authorization_request",
-    "authorization_response",
-    "operator",
-    "user",
-];
+const OWN_KINDS: [&str; 6] =
+    ["account", "activation", "authorization_request", "authorization_response", "operator", "user"];
 const RETIRED_KINDS: [&str; 2] = ["cluster", "server"];
 
 /// Reads a token and verifies its signature.
@@ -108,12 +102,9 @@ impl<'a> Unverified<'a> {
             return Err(ClaimsError::TooLong { found: token.len() });
         }
         let mut segments = token.split('.');
-        let (Some(header), Some(claims), Some(signature), None) = (
-            segments.next(),
-            segments.next(),
-            segments.next(),
-            segments.next(),
-        ) else {
+        let (Some(header), Some(claims), Some(signature), None) =
+            (segments.next(), segments.next(), segments.next(), segments.next())
+        else {
             return Err(ClaimsError::Segments);
         };
         let algorithm = read_header(header)?;
@@ -122,15 +113,7 @@ impl<'a> Unverified<'a> {
         let version = read.version()?;
         check_version(&kind, version)?;
         let issuer = PublicKey::parse(&read.iss).map_err(ClaimsError::Issuer)?;
-        Ok(Self {
-            token,
-            kind,
-            version,
-            issuer,
-            algorithm,
-            signature: decode_segment("signature", signature)?,
-            read,
-        })
+        Ok(Self { token, kind, version, issuer, algorithm, signature: decode_segment("signature", signature)?, read })
     }
 
     /// The kind that the token claims to be; empty or any word for generic claims.
@@ -155,21 +138,12 @@ impl<'a> Unverified<'a> {
     /// [`ClaimsError`] when it is of another kind, forged, or its content has wrong types.
     pub fn verify<T: Kind>(mut self) -> Result<Verified<T>, ClaimsError> {
         self.check_kind::<T>()?;
-        self.issuer
-            .verify(self.signed_text::<T>(), &self.signature)?;
+        self.issuer.verify(self.signed_text::<T>(), &self.signature)?;
         check_role("iss", self.issuer.role(), T::ISSUER)?;
         let subject = PublicKey::parse(&self.read.sub).map_err(ClaimsError::Subject)?;
         check_role("sub", subject.role(), T::SUBJECT)?;
         let (nats, unknown) = self.statement::<T>()?;
-        let Read {
-            aud,
-            exp,
-            jti,
-            iat,
-            name,
-            nbf,
-            ..
-        } = self.read;
+        let Read { aud, exp, jti, iat, name, nbf, .. } = self.read;
         Ok(Verified {
             token: Arc::from(self.token),
             claims: Claims {
@@ -205,41 +179,26 @@ impl<'a> Unverified<'a> {
             }
         }
         nats.remove("version");
-        let wrong = |error: serde_json::Error| ClaimsError::Content {
-            place: "nats",
-            text: shorten(&error.to_string()),
-        };
+        let wrong =
+            |error: serde_json::Error| ClaimsError::Content { place: "nats", text: shorten(&error.to_string()) };
         let mut nats: T = strict::from_value(Value::Object(nats)).map_err(wrong)?;
         nats.settle();
         Ok((nats, unknown))
     }
 
     fn check_kind<T: Kind>(&self) -> Result<(), ClaimsError> {
-        let right = T::NAME.map_or(!OWN_KINDS.contains(&self.kind.as_str()), |name| {
-            name == self.kind
-        });
+        let right = T::NAME.map_or(!OWN_KINDS.contains(&self.kind.as_str()), |name| name == self.kind);
         if right {
             Ok(())
         } else {
-            Err(ClaimsError::WrongKind {
-                expected: T::NAME.unwrap_or("generic"),
-                found: shorten(&self.kind),
-            })
+            Err(ClaimsError::WrongKind { expected: T::NAME.unwrap_or("generic"), found: shorten(&self.kind) })
         }
     }
 
     fn signed_text<T: Kind>(&self) -> &'a [u8] {
         let (both, _) = self.token.rsplit_once('.').unwrap_or_default();
-        let claims_only = if T::NAME.is_some() {
-            self.version == 1
-        } else {
-            self.algorithm == Algorithm::Ed25519
-        };
-        if claims_only {
-            both.split_once('.').unwrap_or_default().1.as_bytes()
-        } else {
-            both.as_bytes()
-        }
+        let claims_only = if T::NAME.is_some() { self.version == 1 } else { self.algorithm == Algorithm::Ed25519 };
+        if claims_only { both.split_once('.').unwrap_or_default().1.as_bytes() } else { both.as_bytes() }
     }
 }
 
@@ -250,8 +209,7 @@ impl<T: Kind> Claims<T> {
     ///
     /// [`EncodeError`] when a role is wrong or the token would be too long.
     pub fn encode(&self, signer: &Seed, issued_at: i64) -> Result<String, EncodeError> {
-        self.sign(signer, issued_at)
-            .map(|signed| signed.token().to_owned())
+        self.sign(signer, issued_at).map(|signed| signed.token().to_owned())
     }
 
     /// Signs the claims: sets `iss`, `iat` and `jti` as nats-io/jwt does.
@@ -289,10 +247,7 @@ impl<T: Kind> Claims<T> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(EncodeError::TooLong { found: token.len() });
         }
-        Ok(Verified {
-            token: Arc::from(token),
-            claims,
-        })
+        Ok(Verified { token: Arc::from(token), claims })
     }
 
     /// The claims as the JSON that a token carries.
@@ -312,9 +267,7 @@ impl<T: Kind> Claims<T> {
         if let Value::Object(members) = &mut json {
             // What is known wins over an unknown member of the same name.
             for (name, value) in &self.unknown {
-                members
-                    .entry(name.as_str())
-                    .or_insert_with(|| value.clone());
+                members.entry(name.as_str()).or_insert_with(|| value.clone());
             }
             members.insert("nats".to_owned(), nats);
         }
@@ -351,18 +304,13 @@ fn text_member<'a>(place: &'static str, value: Option<&'a Value>) -> Result<&'a 
     match value {
         None => Ok(""),
         Some(Value::String(text)) => Ok(text),
-        Some(_) => Err(ClaimsError::Content {
-            place,
-            text: "it must be text".to_owned(),
-        }),
+        Some(_) => Err(ClaimsError::Content { place, text: "it must be text".to_owned() }),
     }
 }
 
 fn check_version(kind: &str, version: i64) -> Result<(), ClaimsError> {
     if RETIRED_KINDS.contains(&kind) {
-        return Err(ClaimsError::RetiredKind {
-            kind: kind.to_owned(),
-        });
+        return Err(ClaimsError::RetiredKind { kind: kind.to_owned() });
     }
     if version > VERSION {
         return Err(ClaimsError::NewerVersion { found: version });
@@ -374,11 +322,7 @@ fn check_version(kind: &str, version: i64) -> Result<(), ClaimsError> {
 }
 
 fn check_role(place: &'static str, found: Role, allowed: &[Role]) -> Result<(), RoleError> {
-    if allowed.contains(&found) {
-        Ok(())
-    } else {
-        Err(RoleError { place, found })
-    }
+    if allowed.contains(&found) { Ok(()) } else { Err(RoleError { place, found }) }
 }
 
 fn read_header(segment: &str) -> Result<Algorithm, ClaimsError> {
@@ -389,39 +333,28 @@ fn read_header(segment: &str) -> Result<Algorithm, ClaimsError> {
     }
     let bytes = decode_segment("header", segment)?;
     check_depth(&bytes)?;
-    let header: Header = serde_json::from_slice(&bytes).map_err(|error| ClaimsError::Content {
-        place: "header",
-        text: shorten(&error.to_string()),
-    })?;
+    let header: Header = serde_json::from_slice(&bytes)
+        .map_err(|error| ClaimsError::Content { place: "header", text: shorten(&error.to_string()) })?;
     if !header.typ.eq_ignore_ascii_case("jwt") {
-        return Err(ClaimsError::Type {
-            found: shorten(&header.typ),
-        });
+        return Err(ClaimsError::Type { found: shorten(&header.typ) });
     }
     match header.alg.to_ascii_lowercase().as_str() {
         "ed25519" => Ok(Algorithm::Ed25519),
         "ed25519-nkey" => Ok(Algorithm::Ed25519Nkey),
-        _ => Err(ClaimsError::Algorithm {
-            found: shorten(&header.alg),
-        }),
+        _ => Err(ClaimsError::Algorithm { found: shorten(&header.alg) }),
     }
 }
 
 fn read_envelope(bytes: &[u8]) -> Result<Read, ClaimsError> {
     check_depth(bytes)?;
-    let wrong = |error: serde_json::Error| ClaimsError::Content {
-        place: "claims",
-        text: shorten(&error.to_string()),
-    };
+    let wrong = |error: serde_json::Error| ClaimsError::Content { place: "claims", text: shorten(&error.to_string()) };
     let mut value: Value = serde_json::from_slice(bytes).map_err(wrong)?;
     without_nulls(&mut value);
     strict::from_value(value).map_err(wrong)
 }
 
 fn decode_segment(place: &'static str, segment: &str) -> Result<Vec<u8>, ClaimsError> {
-    BASE64URL_NOPAD
-        .decode(segment.as_bytes())
-        .map_err(|_| ClaimsError::Base64 { place })
+    BASE64URL_NOPAD.decode(segment.as_bytes()).map_err(|_| ClaimsError::Base64 { place })
 }
 
 /// Bounds the nesting before anything recurses over it.

@@ -8,8 +8,8 @@ use super::hours::{Hours, HoursError};
 use super::network::{Network, NetworkError};
 use super::signing_key::unlimited_unless_said;
 use super::{
-    PermissionsClaim, ResponseClaim, SubjectsClaim, UnknownFields, Validation, check, is_default,
-    is_false, optional_key, strict,
+    PermissionsClaim, ResponseClaim, SubjectsClaim, UnknownFields, Validation, check, is_default, is_false,
+    optional_key, strict,
 };
 use crate::key::{AccountKey, Role, UserKey};
 use crate::limits::{ConnectionLimits, Limit};
@@ -66,10 +66,7 @@ pub struct UserTemplate {
 impl UserTemplate {
     /// No permissions, no conditions, no limits: what `nsc` starts a user and a scope with.
     pub fn unlimited() -> Self {
-        Self {
-            limits: UserLimits::UNLIMITED,
-            ..Self::default()
-        }
+        Self { limits: UserLimits::UNLIMITED, ..Self::default() }
     }
 
     /// Whether nothing is said, and every limit is zero or absent: what a scoped signing key
@@ -95,11 +92,7 @@ pub struct UserLimits {
 
 impl UserLimits {
     /// Every number unlimited.
-    pub const UNLIMITED: Self = Self {
-        subs: Limit::UNLIMITED,
-        data: Limit::UNLIMITED,
-        payload: Limit::UNLIMITED,
-    };
+    pub const UNLIMITED: Self = Self { subs: Limit::UNLIMITED, data: Limit::UNLIMITED, payload: Limit::UNLIMITED };
 
     /// The part that a broker enforces.
     pub fn connection(&self) -> ConnectionLimits {
@@ -169,11 +162,7 @@ impl From<TemplateMembers> for UserTemplate {
             src: members.src,
             times: members.times,
             times_location: members.times_location,
-            limits: UserLimits {
-                subs: members.subs,
-                data: members.data,
-                payload: members.payload,
-            },
+            limits: UserLimits { subs: members.subs, data: members.data, payload: members.payload },
             bearer_token: members.bearer_token,
             proxy_required: members.proxy_required,
             allowed_connection_types: members.allowed_connection_types,
@@ -193,17 +182,11 @@ impl<'de> Deserialize<'de> for User {
             unknown: UnknownFields,
         }
         let members = UnknownFields::deserialize(deserializer)?;
-        let (template, rest): (UnknownFields, UnknownFields) = members
-            .into_iter()
-            .partition(|(name, _)| TEMPLATE_MEMBERS.contains(&name.as_str()));
+        let (template, rest): (UnknownFields, UnknownFields) =
+            members.into_iter().partition(|(name, _)| TEMPLATE_MEMBERS.contains(&name.as_str()));
         let template = strict::from_value(template.into()).map_err(D::Error::custom)?;
         let rest: Rest = strict::from_value(rest.into()).map_err(D::Error::custom)?;
-        Ok(Self {
-            template,
-            issuer_account: rest.issuer_account,
-            tags: rest.tags,
-            unknown: rest.unknown,
-        })
+        Ok(Self { template, issuer_account: rest.issuer_account, tags: rest.tags, unknown: rest.unknown })
     }
 }
 
@@ -224,9 +207,7 @@ fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D
             .filter(|network| !network.is_empty())
             .map(str::to_owned)
             .collect()),
-        Err(_) => Err(D::Error::custom(
-            "`src` must be an array of networks, or one string with commas",
-        )),
+        Err(_) => Err(D::Error::custom("`src` must be an array of networks, or one string with commas")),
     }
 }
 
@@ -250,10 +231,7 @@ impl Kind for User {
 impl Claims<User> {
     /// A user that may do everything, as `nsc` starts one.
     pub fn new(subject: UserKey) -> Self {
-        let user = User {
-            template: UserTemplate::unlimited(),
-            ..User::default()
-        };
+        let user = User { template: UserTemplate::unlimited(), ..User::default() };
         Self::about(subject.public(), user)
     }
 
@@ -266,9 +244,7 @@ impl Claims<User> {
     ///
     /// Never taken from the account's own issuer: that is a key of the operator (T7).
     pub fn account(&self) -> Option<AccountKey> {
-        self.nats
-            .issuer_account
-            .or_else(|| AccountKey::try_from(self.issuer).ok())
+        self.nats.issuer_account.or_else(|| AccountKey::try_from(self.issuer).ok())
     }
 }
 

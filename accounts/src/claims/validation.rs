@@ -105,17 +105,8 @@ impl Validation {
     }
 
     fn require(&self, counts: impl Fn(Severity) -> bool) -> Result<(), InvalidClaims> {
-        let issues: Vec<Issue> = self
-            .issues
-            .iter()
-            .filter(|issue| counts(issue.severity))
-            .cloned()
-            .collect();
-        if issues.is_empty() {
-            Ok(())
-        } else {
-            Err(InvalidClaims { issues })
-        }
+        let issues: Vec<Issue> = self.issues.iter().filter(|issue| counts(issue.severity)).cloned().collect();
+        if issues.is_empty() { Ok(()) } else { Err(InvalidClaims { issues }) }
     }
 }
 

@@ -5,9 +5,7 @@ use std::net::IpAddr;
 use time::UtcOffset;
 
 use super::{Explanation, Trace, Verdict};
-use crate::claims::{
-    AccountClaims, Hours, InvalidClaims, Network, Presence, Signer, UserClaims, UserTemplate,
-};
+use crate::claims::{AccountClaims, Hours, InvalidClaims, Network, Presence, Signer, UserClaims, UserTemplate};
 use crate::permissions::{Permissions, template};
 use crate::reason::Reason;
 
@@ -28,17 +26,10 @@ pub struct Circumstances<'a> {
 
 /// Explains whether a user of an account may connect, the signature of the nonce and the broker's trust in the
 /// account aside.
-pub fn explain_connect(
-    user: &UserClaims,
-    account: &AccountClaims,
-    circumstances: &Circumstances<'_>,
-) -> Explanation {
+pub fn explain_connect(user: &UserClaims, account: &AccountClaims, circumstances: &Circumstances<'_>) -> Explanation {
     let mut trace = Trace::default();
     match connect(user, account, circumstances, &mut trace) {
-        Ok(()) => trace.allow(format!(
-            "every check of account `{}` passed",
-            account.subject
-        )),
+        Ok(()) => trace.allow(format!("every check of account `{}` passed", account.subject)),
         Err((reason, why)) => trace.conclude(false, Some(reason), why),
     }
 }
@@ -55,25 +46,14 @@ pub fn effective_template(
 ) -> Result<UserTemplate, (Reason, String)> {
     let issuer = user.issuer;
     match account.signer(&issuer, strict) {
-        None => Err((
-            Reason::SignerUnknown,
-            format!("`{issuer}` is no key that signs users of this account"),
-        )),
+        None => Err((Reason::SignerUnknown, format!("`{issuer}` is no key that signs users of this account"))),
         Some(Signer::Identity | Signer::Plain) => Ok(user.nats.template.clone()),
         Some(Signer::Scoped(_)) if !user.nats.template.is_empty() => {
-            let why = format!(
-                "scope of `{issuer}`: its users must carry no permissions, limits or conditions"
-            );
+            let why = format!("scope of `{issuer}`: its users must carry no permissions, limits or conditions");
             Err((Reason::ScopedUserHasPermissions, why))
         }
-        Some(Signer::Scoped(scope)) => {
-            template::expand(&scope.template, user, account).map_err(|error| {
-                (
-                    Reason::TemplateInvalid,
-                    format!("scope `{}` of `{issuer}`: {error}", scope.role),
-                )
-            })
-        }
+        Some(Signer::Scoped(scope)) => template::expand(&scope.template, user, account)
+            .map_err(|error| (Reason::TemplateInvalid, format!("scope `{}` of `{issuer}`: {error}", scope.role))),
     }
 }
 
@@ -94,59 +74,25 @@ fn connect(
         }
         Err((reason, why)) => return check(trace, "signer", reason, Err(why)),
     };
-    let reason = if account.is_expired(at.now) {
-        Reason::AccountExpired
-    } else {
-        Reason::ClaimsInvalid
-    };
+    let reason = if account.is_expired(at.now) { Reason::AccountExpired } else { Reason::ClaimsInvalid };
     let valid = account.validate(at.now).require_valid().map_err(text);
-    check(
-        trace,
-        "account claims",
-        reason,
-        valid.map(|()| "valid now".to_owned()),
-    )?;
-    check(
-        trace,
-        "possession",
-        Reason::BearerNotAllowed,
-        possession(&template, account),
-    )?;
+    check(trace, "account claims", reason, valid.map(|()| "valid now".to_owned()))?;
+    check(trace, "possession", Reason::BearerNotAllowed, possession(&template, account))?;
     if let Some(kind) = at.connection_type {
-        check(
-            trace,
-            "connection type",
-            Reason::ConnectionTypeNotAllowed,
-            connection_type(&template, kind),
-        )?;
+        check(trace, "connection type", Reason::ConnectionTypeNotAllowed, connection_type(&template, kind))?;
     }
     let revoked = if account.revokes(user) {
-        Err(format!(
-            "the account revoked users of this key issued at {} or before",
-            user.issued_at
-        ))
+        Err(format!("the account revoked users of this key issued at {} or before", user.issued_at))
     } else {
         Ok("not revoked".to_owned())
     };
     check(trace, "revocations", Reason::Revoked, revoked)?;
     if let Some(peer) = at.peer {
-        check(
-            trace,
-            "address",
-            Reason::AddressNotAllowed,
-            address(&template, peer),
-        )?;
+        check(trace, "address", Reason::AddressNotAllowed, address(&template, peer))?;
     }
-    check(
-        trace,
-        "time of day",
-        Reason::TimeNotAllowed,
-        hours(&template, at),
-    )?;
+    check(trace, "time of day", Reason::TimeNotAllowed, hours(&template, at))?;
     let permissions = Permissions::compile(&template.permissions);
-    let compiled = permissions
-        .map(|_| "readable".to_owned())
-        .map_err(|error| error.to_string());
+    let compiled = permissions.map(|_| "readable".to_owned()).map_err(|error| error.to_string());
     check(trace, "permissions", Reason::ClaimsInvalid, compiled)
 }
 
@@ -158,47 +104,16 @@ fn user_holds(
     trace: &mut Trace,
 ) -> Result<(), Refused> {
     let content = user.validate_content().require_valid().map_err(text);
-    check(
-        trace,
-        "user claims",
-        Reason::ClaimsInvalid,
-        content.map(|()| "well formed".to_owned()),
-    )?;
-    let reason = if user.is_expired(at.now) {
-        Reason::Expired
-    } else {
-        Reason::NotYetValid
-    };
+    check(trace, "user claims", Reason::ClaimsInvalid, content.map(|()| "well formed".to_owned()))?;
+    let reason = if user.is_expired(at.now) { Reason::Expired } else { Reason::NotYetValid };
     let valid = user.validate(at.now).require_valid().map_err(text);
-    check(
-        trace,
-        "user times",
-        reason,
-        valid.map(|()| "within the claims' time".to_owned()),
-    )?;
-    let names = user
-        .nats
-        .issuer_account
-        .map_or(user.issuer, |key| key.public());
+    check(trace, "user times", reason, valid.map(|()| "within the claims' time".to_owned()))?;
+    let names = user.nats.issuer_account.map_or(user.issuer, |key| key.public());
     let why = format!("the user is of account `{names}`");
-    check(
-        trace,
-        "account",
-        Reason::AccountUnknown,
-        if names == account.subject {
-            Ok(why)
-        } else {
-            Err(why)
-        },
-    )
+    check(trace, "account", Reason::AccountUnknown, if names == account.subject { Ok(why) } else { Err(why) })
 }
 
-fn check(
-    trace: &mut Trace,
-    what: &str,
-    reason: Reason,
-    outcome: Result<String, String>,
-) -> Result<(), Refused> {
+fn check(trace: &mut Trace, what: &str, reason: Reason, outcome: Result<String, String>) -> Result<(), Refused> {
     match outcome {
         Ok(why) => {
             trace.pass(what, why);
@@ -225,11 +140,7 @@ fn possession(template: &UserTemplate, account: &AccountClaims) -> Result<String
 
 fn connection_type(template: &UserTemplate, kind: &str) -> Result<String, String> {
     let allowed = &template.allowed_connection_types;
-    let shown = if allowed.is_empty() {
-        "any".to_owned()
-    } else {
-        allowed.join(", ")
-    };
+    let shown = if allowed.is_empty() { "any".to_owned() } else { allowed.join(", ") };
     let why = format!("`{kind}`; allowed: {shown}");
     let fits = allowed.is_empty() || allowed.iter().any(|name| name.eq_ignore_ascii_case(kind));
     if fits { Ok(why) } else { Err(why) }
@@ -237,10 +148,9 @@ fn connection_type(template: &UserTemplate, kind: &str) -> Result<String, String
 
 fn signer_note(user: &UserClaims, account: &AccountClaims, strict: bool) -> String {
     match account.signer(&user.issuer, strict) {
-        Some(Signer::Scoped(scope)) => format!(
-            "scope `{}` of signing key `{}` gives the permissions",
-            scope.role, user.issuer
-        ),
+        Some(Signer::Scoped(scope)) => {
+            format!("scope `{}` of signing key `{}` gives the permissions", scope.role, user.issuer)
+        }
         Some(Signer::Plain) => format!("signing key `{}`", user.issuer),
         Some(Signer::Identity) => "the account's own key".to_owned(),
         None => String::new(),
@@ -254,16 +164,12 @@ fn address(template: &UserTemplate, peer: IpAddr) -> Result<String, String> {
     let inside = |text: &&String| Network::parse(text).is_ok_and(|network| network.contains(peer));
     match template.src.iter().find(inside) {
         Some(network) => Ok(format!("`{peer}` is in `{network}`")),
-        None => Err(format!(
-            "`{peer}` is in none of the networks {}",
-            template.src.join(", ")
-        )),
+        None => Err(format!("`{peer}` is in none of the networks {}", template.src.join(", "))),
     }
 }
 
 fn hours(template: &UserTemplate, at: &Circumstances<'_>) -> Result<String, String> {
-    let hours =
-        Hours::new(&template.times, &template.times_location).map_err(|error| error.to_string())?;
+    let hours = Hours::new(&template.times, &template.times_location).map_err(|error| error.to_string())?;
     match hours.presence(at.now, at.here) {
         Presence::Always => Ok("any time".to_owned()),
         Presence::Never => Err("now is outside of the user's hours".to_owned()),

@@ -69,16 +69,9 @@ pub fn explain_publish(
     let mut trace = Trace::default();
     let shown = show(subject);
     if let Err(reason) = reserved::check_publish(subject, in_system_account) {
-        return trace.refuse(
-            reason,
-            "reserved subjects",
-            format!("`{shown}` belongs to the broker"),
-        );
+        return trace.refuse(reason, "reserved subjects", format!("`{shown}` belongs to the broker"));
     }
-    trace.pass(
-        "reserved subjects",
-        format!("`{shown}` is not the broker's own"),
-    );
+    trace.pass("reserved subjects", format!("`{shown}` is not the broker's own"));
     if let Some(reply) = reply {
         if let Err(reason) = reserved::check_reply(reply) {
             return trace.refuse(
@@ -87,16 +80,10 @@ pub fn explain_publish(
                 format!("`{}` is in the broker's own reply space", show(reply)),
             );
         }
-        trace.pass(
-            "reply subject",
-            format!("`{}` may be answered to", show(reply)),
-        );
+        trace.pass("reply subject", format!("`{}` may be answered to", show(reply)));
     }
     if !matching::is_publishable(subject) {
-        trace.note(
-            "subject",
-            format!("`{shown}` has an empty token, so no subscription can match it"),
-        );
+        trace.note("subject", format!("`{shown}` has an empty token, so no subscription can match it"));
     }
     let mut decided = String::new();
     let mut refusal = None;
@@ -107,10 +94,7 @@ pub fn explain_publish(
                     Some(entry) => format!("entry `{entry}` of the publish allow list"),
                     None => "no publish allow list, and no deny entry matches".to_owned(),
                 };
-                trace.pass(
-                    "publish permissions",
-                    format!("`{}`: {decided}", show(&outcome)),
-                );
+                trace.pass("publish permissions", format!("`{}`: {decided}", show(&outcome)));
             }
             Err(denial) => {
                 trace.step("publish permissions", Verdict::Refuse, denial.to_string());
@@ -122,10 +106,11 @@ pub fn explain_publish(
         None => trace.allow(decided),
         Some(denial) => {
             if let Some(rule) = permissions.response() {
-                let max = rule
-                    .max
-                    .map_or("any number of".to_owned(), |max| max.to_string());
-                trace.note("leave to respond", format!("where the connection was given a request, {max} answers to its reply subject pass"));
+                let max = rule.max.map_or("any number of".to_owned(), |max| max.to_string());
+                trace.note(
+                    "leave to respond",
+                    format!("where the connection was given a request, {max} answers to its reply subject pass"),
+                );
             }
             trace.conclude(false, Some(denial.reason), denial.rule.to_string())
         }
@@ -133,11 +118,7 @@ pub fn explain_publish(
 }
 
 /// Explains whether a connection may subscribe.
-pub fn explain_subscribe(
-    permissions: &Permissions,
-    subject: &[u8],
-    queue: Option<&[u8]>,
-) -> Explanation {
+pub fn explain_subscribe(permissions: &Permissions, subject: &[u8], queue: Option<&[u8]>) -> Explanation {
     let mut trace = Trace::default();
     let shown = show(subject);
     if !matching::is_valid(subject) {
@@ -146,11 +127,7 @@ pub fn explain_subscribe(
     }
     trace.pass("subject", format!("`{shown}` is well formed"));
     match permissions.may_subscribe(subject, queue) {
-        Err(denial) => trace.refuse(
-            denial.reason,
-            "subscribe permissions",
-            denial.rule.to_string(),
-        ),
+        Err(denial) => trace.refuse(denial.reason, "subscribe permissions", denial.rule.to_string()),
         Ok(permit) => {
             let decided = match permit.entry() {
                 Some(entry) => format!("entry `{entry}` of the subscribe allow list"),
@@ -158,13 +135,8 @@ pub fn explain_subscribe(
             };
             trace.pass("subscribe permissions", decided.clone());
             if permit.overlaps_deny() {
-                let entry = permissions
-                    .overlapping_deny(subject, queue)
-                    .unwrap_or_default();
-                trace.note(
-                    "delivery",
-                    format!("messages that match deny entry `{entry}` are withheld one by one"),
-                );
+                let entry = permissions.overlapping_deny(subject, queue).unwrap_or_default();
+                trace.note("delivery", format!("messages that match deny entry `{entry}` are withheld one by one"));
             }
             trace.allow(decided)
         }
@@ -180,49 +152,24 @@ pub fn explain_import(
 ) -> Explanation {
     let mut trace = Trace::default();
     let Some(import) = importer.imports.get(index) else {
-        return trace.refuse(
-            Reason::ImportInvalid,
-            "import",
-            format!("the account has no import number {index}"),
-        );
+        return trace.refuse(Reason::ImportInvalid, "import", format!("the account has no import number {index}"));
     };
-    let what = format!(
-        "{} import `{}` from `{}`",
-        import.kind,
-        import.remote(),
-        import.exporter
-    );
+    let what = format!("{} import `{}` from `{}`", import.kind, import.remote(), import.exporter);
     if let Some(local) = import.local() {
         trace.note("names", format!("{what} is `{local}` here"));
         explain_access(importer, import, lookup, now, &mut trace);
     }
     let resolution = sharing::resolve(importer, lookup, now);
-    if let Some(refusal) = resolution
-        .refused
-        .into_iter()
-        .find(|refusal| refusal.index == index)
-    {
+    if let Some(refusal) = resolution.refused.into_iter().find(|refusal| refusal.index == index) {
         return trace.refuse(refusal.reason, &what, refusal.text);
     }
-    let crossing = resolution
-        .crossings
-        .into_iter()
-        .find(|crossing| crossing.import_index == index);
+    let crossing = resolution.crossings.into_iter().find(|crossing| crossing.import_index == index);
     match crossing {
         Some(crossing) => {
-            let until = crossing.expires.map_or(String::new(), |at| {
-                format!(", until its activation expires at {at}")
-            });
-            trace.allow(format!(
-                "export `{}` of `{}`{until}",
-                crossing.export, crossing.exporter
-            ))
+            let until = crossing.expires.map_or(String::new(), |at| format!(", until its activation expires at {at}"));
+            trace.allow(format!("export `{}` of `{}`{until}", crossing.export, crossing.exporter))
         }
-        None => trace.refuse(
-            Reason::InternalError,
-            &what,
-            "the import was not decided".to_owned(),
-        ),
+        None => trace.refuse(Reason::InternalError, &what, "the import was not decided".to_owned()),
     }
 }
 
@@ -233,13 +180,8 @@ fn explain_access(
     now: i64,
     trace: &mut Trace,
 ) {
-    let found = (import.exporter != importer.name)
-        .then(|| lookup(&import.exporter))
-        .flatten();
-    let Some(exporter) = found
-        .as_deref()
-        .or_else(|| (import.exporter == importer.name).then_some(importer))
-    else {
+    let found = (import.exporter != importer.name).then(|| lookup(&import.exporter)).flatten();
+    let Some(exporter) = found.as_deref().or_else(|| (import.exporter == importer.name).then_some(importer)) else {
         return;
     };
     if let Ok(authorization) = sharing::authorize(import, importer, exporter, now) {
@@ -255,11 +197,7 @@ fn explain_access(
         trace.pass("access", format!("export `{}` {why}", export.subject));
         trace.pass(
             "subject",
-            format!(
-                "export `{}` is the most specific one that contains `{}`",
-                export.subject,
-                import.remote()
-            ),
+            format!("export `{}` is the most specific one that contains `{}`", export.subject, import.remote()),
         );
     }
 }
@@ -271,30 +209,18 @@ fn outcomes(mappings: &Mappings, subject: &[u8], trace: &mut Trace) -> Vec<Vec<u
     };
     // The draw is of a hundred, so a hundred trials see every destination.
     let drawn: BTreeSet<Option<Vec<u8>>> = (0..100)
-        .map(
-            |drawn| match mappings.map(subject, |bound| drawn % bound.max(1)) {
-                MapOutcome::Dropped => None,
-                MapOutcome::Mapped(subject) => Some(subject),
-                MapOutcome::Unchanged => Some(subject.to_vec()),
-            },
-        )
+        .map(|drawn| match mappings.map(subject, |bound| drawn % bound.max(1)) {
+            MapOutcome::Dropped => None,
+            MapOutcome::Mapped(subject) => Some(subject),
+            MapOutcome::Unchanged => Some(subject.to_vec()),
+        })
         .collect();
     if drawn.contains(&None) {
-        trace.note(
-            "mapping",
-            format!("mapping of `{source}` drops a part of the messages"),
-        );
+        trace.note("mapping", format!("mapping of `{source}` drops a part of the messages"));
     }
     let subjects: Vec<Vec<u8>> = drawn.into_iter().flatten().take(OUTCOMES_MAX).collect();
     for mapped in &subjects {
-        trace.note(
-            "mapping",
-            format!(
-                "mapping of `{source}`: `{}` becomes `{}`",
-                show(subject),
-                show(mapped)
-            ),
-        );
+        trace.note("mapping", format!("mapping of `{source}`: `{}` becomes `{}`", show(subject), show(mapped)));
     }
     subjects
 }
@@ -311,11 +237,7 @@ struct Trace {
 
 impl Trace {
     fn step(&mut self, what: &str, verdict: Verdict, why: String) {
-        self.steps.push(Step {
-            what: what.to_owned(),
-            verdict,
-            why,
-        });
+        self.steps.push(Step { what: what.to_owned(), verdict, why });
     }
 
     fn pass(&mut self, what: &str, why: String) {
@@ -336,12 +258,7 @@ impl Trace {
     }
 
     fn conclude(self, allowed: bool, reason: Option<Reason>, decided_by: String) -> Explanation {
-        Explanation {
-            allowed,
-            reason,
-            decided_by,
-            steps: self.steps,
-        }
+        Explanation { allowed, reason, decided_by, steps: self.steps }
     }
 }
 

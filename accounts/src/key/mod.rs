@@ -46,14 +46,7 @@ pub enum Role {
 
 impl Role {
     /// Every role that a key can have.
-    pub const ALL: [Self; 6] = [
-        Self::Account,
-        Self::Cluster,
-        Self::Curve,
-        Self::Operator,
-        Self::Server,
-        Self::User,
-    ];
+    pub const ALL: [Self; 6] = [Self::Account, Self::Cluster, Self::Curve, Self::Operator, Self::Server, Self::User];
 
     /// The prefix byte of the text form (nkeys `strkey.go`).
     const fn prefix(self) -> u8 {
@@ -150,11 +143,9 @@ impl PublicKey {
             return Err(SignatureError::KeyCannotSign);
         }
         let found = signature.len();
-        let signature =
-            Signature::from_slice(signature).map_err(|_| SignatureError::Length { found })?;
+        let signature = Signature::from_slice(signature).map_err(|_| SignatureError::Length { found })?;
         let key = VerifyingKey::from_bytes(&self.bytes).map_err(|_| SignatureError::NotAKey)?;
-        key.verify_strict(message, &signature)
-            .map_err(|_| SignatureError::Mismatch)
+        key.verify_strict(message, &signature).map_err(|_| SignatureError::Mismatch)
     }
 
     /// The key, if it has the role that is needed.
@@ -163,14 +154,7 @@ impl PublicKey {
     ///
     /// [`KeyError::WrongRole`] otherwise.
     pub fn require(self, expected: Role) -> Result<Self, KeyError> {
-        if self.role == expected {
-            Ok(self)
-        } else {
-            Err(KeyError::WrongRole {
-                expected,
-                found: self.role,
-            })
-        }
+        if self.role == expected { Ok(self) } else { Err(KeyError::WrongRole { expected, found: self.role }) }
     }
 }
 

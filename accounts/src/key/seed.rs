@@ -28,10 +28,7 @@ impl Seed {
 
     /// Takes 32 secret bytes as they are.
     pub fn from_raw(role: Role, bytes: [u8; 32]) -> Self {
-        Self {
-            role,
-            bytes: Zeroizing::new(bytes),
-        }
+        Self { role, bytes: Zeroizing::new(bytes) }
     }
 
     /// Reads the 58-character text form.
@@ -51,10 +48,7 @@ impl Seed {
 
     /// A second copy of the secret; said in so many words, so that none arises by accident.
     pub fn duplicate(&self) -> Self {
-        Self {
-            role: self.role,
-            bytes: self.bytes.clone(),
-        }
+        Self { role: self.role, bytes: self.bytes.clone() }
     }
 
     /// What the key is for.
@@ -72,9 +66,7 @@ impl Seed {
         let bytes = if self.role == Role::Curve {
             self.curve_public()
         } else {
-            SigningKey::from_bytes(&self.bytes)
-                .verifying_key()
-                .to_bytes()
+            SigningKey::from_bytes(&self.bytes).verifying_key().to_bytes()
         };
         PublicKey::from_bytes(self.role, bytes)
     }
@@ -103,9 +95,7 @@ impl Seed {
         recipient: &CurveKey,
         rng: &mut (impl CryptoRng + RngCore),
     ) -> Result<Vec<u8>, KeyError> {
-        self.curve()?
-            .seal_with_rand(message, &peer(recipient)?, rng)
-            .map_err(|_| KeyError::Sealed)
+        self.curve()?.seal_with_rand(message, &peer(recipient)?, rng).map_err(|_| KeyError::Sealed)
     }
 
     /// Opens what `sender` sealed for this key.
@@ -115,9 +105,7 @@ impl Seed {
     /// [`KeyError::CannotSeal`] unless this is a curve key; [`KeyError::Sealed`] when the box is
     /// not one by `sender` for this key, unchanged.
     pub fn open(&self, sealed: &[u8], sender: &CurveKey) -> Result<Vec<u8>, KeyError> {
-        self.curve()?
-            .open(sealed, &peer(sender)?)
-            .map_err(|_| KeyError::Sealed)
+        self.curve()?.open(sealed, &peer(sender)?).map_err(|_| KeyError::Sealed)
     }
 
     fn curve(&self) -> Result<XKey, KeyError> {

@@ -29,10 +29,7 @@ pub(super) fn decode_public(text: &str) -> Result<(Role, [u8; 32]), KeyError> {
     if text.len() == SEED_CHARS && text.starts_with('S') {
         return Err(KeyError::SeedGiven);
     }
-    let raw: [u8; 35] = decode(text, PUBLIC_KEY_CHARS)?
-        .as_slice()
-        .try_into()
-        .map_err(|_| KeyError::Encoding)?;
+    let raw: [u8; 35] = decode(text, PUBLIC_KEY_CHARS)?.as_slice().try_into().map_err(|_| KeyError::Encoding)?;
     let [prefix, key @ .., _, _] = raw;
     let role = Role::from_prefix(prefix).ok_or(KeyError::UnknownRole)?;
     Ok((role, key))
@@ -69,17 +66,9 @@ pub(super) fn decode_seed(text: &str) -> Result<(Role, Zeroizing<[u8; 32]>), Key
 /// Decodes base32 and checks length and checksum; the result still carries the checksum.
 fn decode(text: &str, chars: usize) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     if text.len() != chars {
-        return Err(KeyError::Length {
-            expected: chars,
-            found: text.len(),
-        });
+        return Err(KeyError::Length { expected: chars, found: text.len() });
     }
-    let mut raw = Zeroizing::new(vec![
-        0;
-        BASE32_NOPAD
-            .decode_len(chars)
-            .map_err(|_| KeyError::Encoding)?
-    ]);
+    let mut raw = Zeroizing::new(vec![0; BASE32_NOPAD.decode_len(chars).map_err(|_| KeyError::Encoding)?]);
     if BASE32_NOPAD.decode_mut(text.as_bytes(), &mut raw).is_err() {
         raw.zeroize();
         return Err(KeyError::Encoding);
@@ -96,13 +85,12 @@ fn decode(text: &str, chars: usize) -> Result<Zeroizing<Vec<u8>>, KeyError> {
 /// CRC-16/XMODEM: polynomial 0x1021, initial value 0, not reflected.
 fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |crc, byte| {
-        (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _| {
-            if crc & 0x8000 == 0 {
-                crc << 1
-            } else {
-                (crc << 1) ^ 0x1021
-            }
-        })
+        (0..8).fold(
+            crc ^ (u16::from(*byte) << 8),
+            |crc, _| {
+                if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
+            },
+        )
     })
 }
 

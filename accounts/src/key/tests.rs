@@ -56,30 +56,21 @@ fn every_role_has_the_texts_of_the_vectors() {
         assert_eq!(PublicKey::parse(public_text), Ok(seed.public()));
         let json = serde_json::to_string(&seed.public()).unwrap();
         assert_eq!(json, format!("\"{public_text}\""));
-        assert_eq!(
-            serde_json::from_str::<PublicKey>(&json).unwrap(),
-            seed.public()
-        );
+        assert_eq!(serde_json::from_str::<PublicKey>(&json).unwrap(), seed.public());
     }
 }
 
 #[test]
 fn the_nonce_signature_of_the_vectors_is_made_and_accepted() {
-    let signature =
-        "bnxg5G8aOV2LQdSE_lcM9clxm_fbTTZxsqQ1EpTNgJXmH6z5ezesd49kXfuNhoAqw_DmEtsGcNsJdug9wMuRDQ";
+    let signature = "bnxg5G8aOV2LQdSE_lcM9clxm_fbTTZxsqQ1EpTNgJXmH6z5ezesd49kXfuNhoAqw_DmEtsGcNsJdug9wMuRDQ";
     let nonce = b"PXoWU7zWAMt75FY";
     let user = Seed::from_raw(Role::User, counting());
     let signed = user.sign(nonce).unwrap();
     assert_eq!(BASE64URL_NOPAD.encode(&signed), signature);
     assert_eq!(user.public().verify(nonce, &signed), Ok(()));
     // Over the eleven bytes that the nonce encodes it is another signature.
-    let decoded = BASE64URL_NOPAD
-        .decode(b"PXoWU7zWAMt75FY")
-        .unwrap_or_default();
-    assert_eq!(
-        user.public().verify(&decoded, &signed),
-        Err(SignatureError::Mismatch)
-    );
+    let decoded = BASE64URL_NOPAD.decode(b"PXoWU7zWAMt75FY").unwrap_or_default();
+    assert_eq!(user.public().verify(&decoded, &signed), Err(SignatureError::Mismatch));
 }
 
 /// Gives the bytes that the vector wants as nonce.
@@ -139,22 +130,12 @@ fn a_box_that_was_changed_or_is_another_senders_stays_shut() {
     for index in 0..sealed.len() {
         let mut changed = sealed.clone();
         changed[index] ^= 1;
-        assert_eq!(
-            recipient.open(&changed, &sender_key),
-            Err(KeyError::Sealed),
-            "byte {index}"
-        );
+        assert_eq!(recipient.open(&changed, &sender_key), Err(KeyError::Sealed), "byte {index}");
     }
     for length in 0..sealed.len() {
-        assert!(
-            recipient.open(&sealed[..length], &sender_key).is_err(),
-            "{length} bytes"
-        );
+        assert!(recipient.open(&sealed[..length], &sender_key).is_err(), "{length} bytes");
     }
-    assert_eq!(
-        recipient.open(&sealed, &stranger_key),
-        Err(KeyError::Sealed)
-    );
+    assert_eq!(recipient.open(&sealed, &stranger_key), Err(KeyError::Sealed));
     // A box opens for both ends, never for a third.
     assert!(curve(9).0.open(&sealed, &sender_key).is_err());
 }
@@ -163,10 +144,7 @@ fn a_box_that_was_changed_or_is_another_senders_stays_shut() {
 fn curve_keys_do_not_sign_and_signing_keys_do_not_seal() {
     let (seed, key) = curve(7);
     assert_eq!(seed.sign(b"x"), Err(KeyError::CannotSign));
-    assert_eq!(
-        seed.public().verify(b"x", &[0; 64]),
-        Err(SignatureError::KeyCannotSign)
-    );
+    assert_eq!(seed.public().verify(b"x", &[0; 64]), Err(SignatureError::KeyCannotSign));
     let user = Seed::from_raw(Role::User, [1; 32]);
     let refused = KeyError::CannotSeal { role: Role::User };
     assert_eq!(user.seal(b"x", &key, &mut Fixed), Err(refused));
@@ -176,13 +154,12 @@ fn curve_keys_do_not_sign_and_signing_keys_do_not_seal() {
 /// A text with a right checksum around any bytes.
 fn with_checksum(body: &[u8]) -> String {
     let crc = body.iter().fold(0_u16, |crc, byte| {
-        (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _| {
-            if crc & 0x8000 == 0 {
-                crc << 1
-            } else {
-                (crc << 1) ^ 0x1021
-            }
-        })
+        (0..8).fold(
+            crc ^ (u16::from(*byte) << 8),
+            |crc, _| {
+                if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
+            },
+        )
     });
     BASE32_NOPAD.encode(&[body, &crc.to_le_bytes()].concat())
 }
@@ -194,8 +171,7 @@ fn texts_that_are_no_public_key_are_refused() {
     assert!(PublicKey::parse(&key(20 << 3)).is_ok());
     let masked = (1..8).map(|low| key((20 << 3) | low));
     let roles = [15 << 3, 18 << 3, 25 << 3, 0xFF].map(key);
-    let lengths = [0, 1, 16, 31, 33, 64]
-        .map(|length| with_checksum(&[&[20_u8 << 3][..], &vec![1; length]].concat()));
+    let lengths = [0, 1, 16, 31, 33, 64].map(|length| with_checksum(&[&[20_u8 << 3][..], &vec![1; length]].concat()));
     let shapes = [
         String::new(),
         good.to_lowercase(),
@@ -250,16 +226,10 @@ fn a_role_is_checked_when_a_typed_key_is_read() {
         assert_eq!(ClusterKey::parse(text).is_ok(), role == Role::Cluster);
         assert_eq!(CurveKey::parse(text).is_ok(), role == Role::Curve);
         let json = serde_json::Value::from(text);
-        assert_eq!(
-            serde_json::from_value::<UserKey>(json).is_ok(),
-            role == Role::User
-        );
+        assert_eq!(serde_json::from_value::<UserKey>(json).is_ok(), role == Role::User);
     }
     let wrong = AccountKey::parse(VECTORS[2].2).unwrap_err();
-    assert_eq!(
-        wrong.to_string(),
-        "a key of role account is needed, not of role user"
-    );
+    assert_eq!(wrong.to_string(), "a key of role account is needed, not of role user");
 }
 
 #[test]
@@ -267,10 +237,7 @@ fn bad_signatures_are_refused_without_panic() {
     let user = Seed::from_raw(Role::User, counting());
     let signature = user.sign(b"nonce").unwrap();
     let other = Seed::from_raw(Role::User, [1; 32]).public();
-    assert_eq!(
-        other.verify(b"nonce", &signature),
-        Err(SignatureError::Mismatch)
-    );
+    assert_eq!(other.verify(b"nonce", &signature), Err(SignatureError::Mismatch));
     for length in [0, 1, 63, 65, 128] {
         let refused = user.public().verify(b"nonce", &vec![0; length]);
         assert_eq!(refused, Err(SignatureError::Length { found: length }));
@@ -278,10 +245,7 @@ fn bad_signatures_are_refused_without_panic() {
     for index in 0..64 {
         let mut changed = signature;
         changed[index] ^= 0x80;
-        assert!(
-            user.public().verify(b"nonce", &changed).is_err(),
-            "byte {index}"
-        );
+        assert!(user.public().verify(b"nonce", &changed).is_err(), "byte {index}");
     }
     // The neutral element as key, with an all-zero scalar: the lax rule would accept it for
     // every message.
@@ -310,10 +274,7 @@ fn secrets_are_not_printed() {
 fn a_duplicate_is_the_same_key() {
     let seed = Seed::generate(Role::Account, &mut rand::rngs::OsRng);
     assert_eq!(seed.duplicate().public(), seed.public());
-    assert_ne!(
-        Seed::generate(Role::Account, &mut rand::rngs::OsRng).public(),
-        seed.public()
-    );
+    assert_ne!(Seed::generate(Role::Account, &mut rand::rngs::OsRng).public(), seed.public());
 }
 
 fn any_role() -> impl Strategy<Value = Role> {

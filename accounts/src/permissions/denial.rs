@@ -16,17 +16,11 @@ pub struct Permit<'a> {
 
 impl<'a> Permit<'a> {
     pub(super) fn unrestricted(subject: &'a [u8]) -> Self {
-        Self {
-            subject,
-            entry: None,
-        }
+        Self { subject, entry: None }
     }
 
     pub(super) fn by_entry(subject: &'a [u8], entry: &'a str) -> Self {
-        Self {
-            subject,
-            entry: Some(entry),
-        }
+        Self { subject, entry: Some(entry) }
     }
 
     /// The subject it is about.
@@ -51,18 +45,8 @@ pub struct SubscribePermit<'a> {
 }
 
 impl<'a> SubscribePermit<'a> {
-    pub(super) fn new(
-        subject: &'a [u8],
-        queue: Option<&'a [u8]>,
-        entry: Option<&'a str>,
-        overlaps_deny: bool,
-    ) -> Self {
-        Self {
-            subject,
-            queue,
-            entry,
-            overlaps_deny,
-        }
+    pub(super) fn new(subject: &'a [u8], queue: Option<&'a [u8]>, entry: Option<&'a str>, overlaps_deny: bool) -> Self {
+        Self { subject, queue, entry, overlaps_deny }
     }
 
     /// The subscription's subject.
@@ -114,13 +98,7 @@ impl Denial {
             (_, Verb::Publish) => Reason::PublishNotAllowed,
             (_, Verb::Deliver | Verb::Subscribe) => Reason::SubscribeNotAllowed,
         };
-        Self {
-            verb,
-            subject: text(subject),
-            queue: queue.map(text),
-            rule,
-            reason,
-        }
+        Self { verb, subject: text(subject), queue: queue.map(text), rule, reason }
     }
 }
 
@@ -212,10 +190,7 @@ pub enum Rule {
 
 impl Rule {
     pub(super) fn entry(list: List, entry: &str) -> Self {
-        Self::Entry {
-            list,
-            entry: entry.to_owned(),
-        }
+        Self::Entry { list, entry: entry.to_owned() }
     }
 }
 
@@ -228,10 +203,7 @@ impl fmt::Display for Rule {
                 write!(f, "none of the {entries} entries of the {list} covers it")
             }
             Self::QueueNotAllowed { entry } => {
-                write!(
-                    f,
-                    "entry `{entry}` of the subscribe allow list is for other queue groups"
-                )
+                write!(f, "entry `{entry}` of the subscribe allow list is for other queue groups")
             }
             Self::ReservedQueue => f.write_str("the queue group belongs to the broker"),
         }

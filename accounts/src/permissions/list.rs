@@ -44,24 +44,12 @@ struct Entries {
 
 impl Entries {
     fn new(patterns: Vec<Pattern>) -> Self {
-        let (literals, wildcards): (Vec<_>, Vec<_>) =
-            patterns.into_iter().partition(Pattern::is_literal);
+        let (literals, wildcards): (Vec<_>, Vec<_>) = patterns.into_iter().partition(Pattern::is_literal);
         if literals.len() <= LITERALS_LINEAR_MAX {
-            return Self {
-                few: literals,
-                many: HashMap::default(),
-                wildcards,
-            };
+            return Self { few: literals, many: HashMap::default(), wildcards };
         }
-        let many = literals
-            .into_iter()
-            .map(|literal| (Box::from(literal.as_bytes()), literal))
-            .collect();
-        Self {
-            few: Vec::new(),
-            many,
-            wildcards,
-        }
+        let many = literals.into_iter().map(|literal| (Box::from(literal.as_bytes()), literal)).collect();
+        Self { few: Vec::new(), many, wildcards }
     }
 
     /// An entry that matches the literal subject.
@@ -71,11 +59,7 @@ impl Entries {
         } else {
             self.many.get(subject)
         };
-        literal.or_else(|| {
-            self.wildcards
-                .iter()
-                .find(|entry| matching::matches(entry.as_bytes(), subject))
-        })
+        literal.or_else(|| self.wildcards.iter().find(|entry| matching::matches(entry.as_bytes(), subject)))
     }
 
     /// An entry that matches all that `pattern` matches.
@@ -83,19 +67,13 @@ impl Entries {
         if matching::is_literal(pattern) {
             return self.matching(pattern);
         }
-        self.wildcards
-            .iter()
-            .find(|entry| matching::contains(entry.as_bytes(), pattern))
+        self.wildcards.iter().find(|entry| matching::contains(entry.as_bytes(), pattern))
     }
 
     /// An entry that matches some of what `pattern` matches.
     fn overlapping(&self, pattern: &[u8]) -> Option<&Pattern> {
         let overlaps = |entry: &&Pattern| matching::overlaps(entry.as_bytes(), pattern);
-        self.few
-            .iter()
-            .chain(&self.wildcards)
-            .find(overlaps)
-            .or_else(|| self.many.values().find(overlaps))
+        self.few.iter().chain(&self.wildcards).find(overlaps).or_else(|| self.many.values().find(overlaps))
     }
 
     fn len(&self) -> usize {
@@ -111,11 +89,7 @@ impl PublishList {
     pub(super) fn compile(list: List, entries: &[String]) -> Result<Self, PermissionsError> {
         let patterns = entries.iter().map(|entry| match read(list, entry)? {
             (subject, None) => Ok(subject),
-            (_, Some(_)) => Err(PermissionsError {
-                list,
-                entry: entry.clone(),
-                error: EntryError::QueueInPublish,
-            }),
+            (_, Some(_)) => Err(PermissionsError { list, entry: entry.clone(), error: EntryError::QueueInPublish }),
         });
         Ok(Self(Entries::new(patterns.collect::<Result<_, _>>()?)))
     }
@@ -165,13 +139,8 @@ pub(super) enum NotAllowed<'a> {
 impl NotAllowed<'_> {
     pub(super) fn rule(&self, entries: usize) -> Rule {
         match self {
-            Self::Subject => Rule::NoAllowMatched {
-                list: List::SubscribeAllow,
-                entries,
-            },
-            Self::Queue(entry) => Rule::QueueNotAllowed {
-                entry: (*entry).to_owned(),
-            },
+            Self::Subject => Rule::NoAllowMatched { list: List::SubscribeAllow, entries },
+            Self::Queue(entry) => Rule::QueueNotAllowed { entry: (*entry).to_owned() },
         }
     }
 }
@@ -183,25 +152,14 @@ impl SubscribeList {
         for entry in entries {
             match read(list, entry)? {
                 (subject, None) => plain.push(subject),
-                (subject, Some(queue)) => queued.push(Queued {
-                    subject,
-                    queue,
-                    entry: entry.as_str().into(),
-                }),
+                (subject, Some(queue)) => queued.push(Queued { subject, queue, entry: entry.as_str().into() }),
             }
         }
-        Ok(Self {
-            plain: Entries::new(plain),
-            queued,
-        })
+        Ok(Self { plain: Entries::new(plain), queued })
     }
 
     /// As an allow list: the entry that allows all of a subscription.
-    pub(super) fn allowing(
-        &self,
-        subject: &[u8],
-        queue: Option<&[u8]>,
-    ) -> Result<&str, NotAllowed<'_>> {
+    pub(super) fn allowing(&self, subject: &[u8], queue: Option<&[u8]>) -> Result<&str, NotAllowed<'_>> {
         if let Some(queue) = queue {
             let mut others = None;
             for entry in &self.queued {
@@ -218,10 +176,7 @@ impl SubscribeList {
                 return Err(NotAllowed::Queue(entry));
             }
         }
-        self.plain
-            .containing(subject)
-            .map(Pattern::as_str)
-            .ok_or(NotAllowed::Subject)
+        self.plain.containing(subject).map(Pattern::as_str).ok_or(NotAllowed::Subject)
     }
 
     /// As a deny list: the entry that denies all of a subscription.
@@ -246,10 +201,7 @@ impl SubscribeList {
 
     fn queued_where(&self, queue: Option<&[u8]>, covers: impl Fn(&[u8]) -> bool) -> Option<&str> {
         let queue = queue?;
-        let found = self
-            .queued
-            .iter()
-            .find(|entry| covers(entry.subject.as_bytes()) && entry.fits(queue));
+        let found = self.queued.iter().find(|entry| covers(entry.subject.as_bytes()) && entry.fits(queue));
         found.map(|entry| &*entry.entry)
     }
 
@@ -264,13 +216,8 @@ impl SubscribeList {
 
 /// Reads `subject` or `subject queue`.
 fn read(list: List, entry: &str) -> Result<(Pattern, Option<Pattern>), PermissionsError> {
-    let failed = |error| PermissionsError {
-        list,
-        entry: entry.to_owned(),
-        error,
-    };
-    let pattern =
-        |text: &str| Pattern::parse(text).map_err(|error| failed(EntryError::Subject(error)));
+    let failed = |error| PermissionsError { list, entry: entry.to_owned(), error };
+    let pattern = |text: &str| Pattern::parse(text).map_err(|error| failed(EntryError::Subject(error)));
     let mut fields = entry.split_ascii_whitespace();
     match (fields.next(), fields.next(), fields.next()) {
         (Some(subject), None, _) => Ok((pattern(subject)?, None)),

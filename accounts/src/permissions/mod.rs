@@ -53,47 +53,31 @@ impl Permissions {
         // An empty allow list allows all; the leave to respond alone must not (upstream validateResponsePermissions).
         let restricted = !publish.allow.is_empty() || response.is_some();
         let publish = Lists {
-            allow: restricted
-                .then(|| PublishList::compile(List::PublishAllow, &publish.allow))
-                .transpose()?,
+            allow: restricted.then(|| PublishList::compile(List::PublishAllow, &publish.allow)).transpose()?,
             deny: PublishList::compile(List::PublishDeny, &publish.deny)?,
         };
         let subscribe = &claim.subscribe;
         let restricted = !subscribe.allow.is_empty();
         let subscribe = Lists {
-            allow: restricted
-                .then(|| SubscribeList::compile(List::SubscribeAllow, &subscribe.allow))
-                .transpose()?,
+            allow: restricted.then(|| SubscribeList::compile(List::SubscribeAllow, &subscribe.allow)).transpose()?,
             deny: SubscribeList::compile(List::SubscribeDeny, &subscribe.deny)?,
         };
-        Ok(Self {
-            claim: claim.clone(),
-            publish,
-            subscribe,
-            response,
-        })
+        Ok(Self { claim: claim.clone(), publish, subscribe, response })
     }
 
     /// No restriction.
     pub fn everything() -> Self {
         Self {
             claim: PermissionsClaim::default(),
-            publish: Lists {
-                allow: None,
-                deny: PublishList::default(),
-            },
-            subscribe: Lists {
-                allow: None,
-                deny: SubscribeList::default(),
-            },
+            publish: Lists { allow: None, deny: PublishList::default() },
+            subscribe: Lists { allow: None, deny: SubscribeList::default() },
             response: None,
         }
     }
 
     /// No restriction, shared: most connections have none.
     pub fn everything_shared() -> Arc<Self> {
-        static EVERYTHING: LazyLock<Arc<Permissions>> =
-            LazyLock::new(|| Arc::new(Permissions::everything()));
+        static EVERYTHING: LazyLock<Arc<Permissions>> = LazyLock::new(|| Arc::new(Permissions::everything()));
         Arc::clone(&EVERYTHING)
     }
 
@@ -132,10 +116,7 @@ impl Permissions {
             None => Ok(Permit::unrestricted(subject)),
             Some(allow) => match allow.matching(subject) {
                 Some(entry) => Ok(Permit::by_entry(subject, entry)),
-                None => Err(denial(Rule::NoAllowMatched {
-                    list: List::PublishAllow,
-                    entries: allow.len(),
-                })),
+                None => Err(denial(Rule::NoAllowMatched { list: List::PublishAllow, entries: allow.len() })),
             },
         }
     }
@@ -161,15 +142,10 @@ impl Permissions {
         }
         let entry = match &self.subscribe.allow {
             None => None,
-            Some(allow) => Some(
-                allow
-                    .allowing(subject, queue)
-                    .map_err(|refused| denial(refused.rule(allow.len())))?,
-            ),
+            Some(allow) => Some(allow.allowing(subject, queue).map_err(|refused| denial(refused.rule(allow.len())))?),
         };
         // A literal subject that overlaps a deny entry is contained in it and was refused above.
-        let overlaps = !matching::is_literal(subject)
-            && self.subscribe.deny.overlapping(subject, queue).is_some();
+        let overlaps = !matching::is_literal(subject) && self.subscribe.deny.overlapping(subject, queue).is_some();
         Ok(SubscribePermit::new(subject, queue, entry, overlaps))
     }
 
@@ -182,12 +158,7 @@ impl Permissions {
     pub fn may_deliver(&self, subject: &[u8], queue: Option<&[u8]>) -> Result<(), Denial> {
         match self.subscribe.deny.denying_message(subject, queue) {
             None => Ok(()),
-            Some(entry) => Err(Denial::new(
-                Verb::Deliver,
-                subject,
-                queue,
-                Rule::entry(List::SubscribeDeny, entry),
-            )),
+            Some(entry) => Err(Denial::new(Verb::Deliver, subject, queue, Rule::entry(List::SubscribeDeny, entry))),
         }
     }
 
@@ -198,10 +169,7 @@ impl Permissions {
 
     /// True if [`Permissions::may_deliver`] refuses, without building the refusal: for each delivery.
     pub fn denies_delivery(&self, subject: &[u8], queue: Option<&[u8]>) -> bool {
-        self.subscribe
-            .deny
-            .denying_message(subject, queue)
-            .is_some()
+        self.subscribe.deny.denying_message(subject, queue).is_some()
     }
 }
 

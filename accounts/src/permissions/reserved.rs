@@ -19,13 +19,8 @@ pub const REPLICATION: &[u8] = b"$NRG.";
 /// # Errors
 /// [`Reason::SubjectReserved`].
 pub fn check_publish(subject: &[u8], in_system_account: bool) -> Result<(), Reason> {
-    let reserved = subject.starts_with(GATEWAY_REPLIES)
-        || (subject.starts_with(REPLICATION) && !in_system_account);
-    if reserved {
-        Err(Reason::SubjectReserved)
-    } else {
-        Ok(())
-    }
+    let reserved = subject.starts_with(GATEWAY_REPLIES) || (subject.starts_with(REPLICATION) && !in_system_account);
+    if reserved { Err(Reason::SubjectReserved) } else { Ok(()) }
 }
 
 /// Decides whether a client may name `reply` as where answers go: never in the broker's own reply spaces.
@@ -34,11 +29,7 @@ pub fn check_publish(subject: &[u8], in_system_account: bool) -> Result<(), Reas
 /// [`Reason::ReplyReserved`].
 pub fn check_reply(reply: &[u8]) -> Result<(), Reason> {
     let spaces = [SERVICE_REPLIES, ACKNOWLEDGEMENTS, GATEWAY_REPLIES];
-    if spaces.iter().any(|space| reply.starts_with(space)) {
-        Err(Reason::ReplyReserved)
-    } else {
-        Ok(())
-    }
+    if spaces.iter().any(|space| reply.starts_with(space)) { Err(Reason::ReplyReserved) } else { Ok(()) }
 }
 
 /// True if an answer can be sent to `reply`: a literal subject without empty tokens.
@@ -54,14 +45,8 @@ mod tests {
 
     #[test]
     fn the_brokers_own_spaces_are_closed_to_clients() {
-        assert_eq!(
-            check_publish(b"_GR_.a.b", true),
-            Err(Reason::SubjectReserved)
-        );
-        assert_eq!(
-            check_publish(b"$NRG.x", false),
-            Err(Reason::SubjectReserved)
-        );
+        assert_eq!(check_publish(b"_GR_.a.b", true), Err(Reason::SubjectReserved));
+        assert_eq!(check_publish(b"$NRG.x", false), Err(Reason::SubjectReserved));
         assert_eq!(check_publish(b"$NRG.x", true), Ok(()));
         for subject in [&b"_GR_"[..], b"$NRGx", b"foo", b"_R_.x", b"$JS.ACK.x"] {
             assert_eq!(check_publish(subject, false), Ok(()));

@@ -30,9 +30,7 @@ impl ResponseRule {
     pub fn from_claim(claim: &ResponseClaim) -> Self {
         let max = match claim.max {
             0 => Some(RESPONSES_DEFAULT),
-            max => u64::try_from(max)
-                .ok()
-                .map(|max| u32::try_from(max).unwrap_or(u32::MAX)),
+            max => u64::try_from(max).ok().map(|max| u32::try_from(max).unwrap_or(u32::MAX)),
         };
         let ttl_ns = match claim.ttl {
             0 => Some(TTL_DEFAULT_NS),
@@ -66,13 +64,7 @@ struct Grant {
 impl ReplyGrants {
     /// No grants, under a rule.
     pub fn new(rule: ResponseRule) -> Self {
-        Self {
-            rule,
-            open: HashMap::default(),
-            order: VecDeque::new(),
-            bytes: 0,
-            made: 0,
-        }
+        Self { rule, open: HashMap::default(), order: VecDeque::new(), bytes: 0, made: 0 }
     }
 
     /// Remembers that a message with this reply subject was delivered; one that is known starts again.
@@ -92,20 +84,11 @@ impl ReplyGrants {
         self.made += 1;
         self.bytes += reply.len();
         self.order.push_back((self.made, Arc::clone(&reply)));
-        self.open.insert(
-            reply,
-            Grant {
-                number: self.made,
-                since_ns: now_ns,
-                used: 0,
-            },
-        );
+        self.open.insert(reply, Grant { number: self.made, since_ns: now_ns, used: 0 });
         // Grants that were used up leave their places in the order behind; do not let those pile up.
         if self.order.len() > 2 * GRANTS_MAX.min(self.open.len() + 64) {
             let open = &self.open;
-            self.order.retain(|(number, reply)| {
-                open.get(reply).is_some_and(|grant| grant.number == *number)
-            });
+            self.order.retain(|(number, reply)| open.get(reply).is_some_and(|grant| grant.number == *number));
         }
     }
 
@@ -116,9 +99,7 @@ impl ReplyGrants {
         let Some(grant) = self.open.get_mut(subject) else {
             return false;
         };
-        let expired = rule
-            .ttl_ns
-            .is_some_and(|ttl| now_ns.saturating_sub(grant.since_ns) > ttl);
+        let expired = rule.ttl_ns.is_some_and(|ttl| now_ns.saturating_sub(grant.since_ns) > ttl);
         grant.used = grant.used.saturating_add(1);
         let used_up = rule.max.is_some_and(|max| grant.used >= max);
         let allowed = !expired && rule.max.is_none_or(|max| grant.used <= max);
@@ -150,9 +131,7 @@ impl ReplyGrants {
         let Some(ttl) = self.rule.ttl_ns else { return };
         while let Some((number, reply)) = self.order.front() {
             match self.open.get(reply) {
-                Some(grant)
-                    if grant.number == *number && now_ns.saturating_sub(grant.since_ns) <= ttl =>
-                {
+                Some(grant) if grant.number == *number && now_ns.saturating_sub(grant.since_ns) <= ttl => {
                     return;
                 }
                 Some(grant) if grant.number == *number => {
@@ -172,11 +151,7 @@ impl ReplyGrants {
     }
 
     fn close_if(&mut self, reply: &[u8], number: u64) {
-        if self
-            .open
-            .get(reply)
-            .is_some_and(|grant| grant.number == number)
-        {
+        if self.open.get(reply).is_some_and(|grant| grant.number == number) {
             self.close(reply);
         }
     }
@@ -197,11 +172,7 @@ mod tests {
             (5, 7, (Some(5), Some(7))),
             (-1, -1, (None, None)),
             (i64::MIN, i64::MIN, (None, None)),
-            (
-                i64::MAX,
-                i64::MAX,
-                (Some(u32::MAX), Some(9_223_372_036_854_775_807)),
-            ),
+            (i64::MAX, i64::MAX, (Some(u32::MAX), Some(9_223_372_036_854_775_807))),
         ] {
             let rule = rule(max, ttl);
             assert_eq!((rule.max, rule.ttl_ns), wanted, "{max} {ttl}");
@@ -258,10 +229,7 @@ mod tests {
             grants.granted(&[&long[..], &number.to_be_bytes()].concat(), 0);
             assert!(grants.bytes <= GRANT_BYTES_MAX);
         }
-        assert_eq!(
-            grants.bytes,
-            grants.open.keys().map(|reply| reply.len()).sum::<usize>()
-        );
+        assert_eq!(grants.bytes, grants.open.keys().map(|reply| reply.len()).sum::<usize>());
     }
 
     #[test]

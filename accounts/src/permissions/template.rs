@@ -68,10 +68,7 @@ pub fn expand(
     user: &UserClaims,
     account: &AccountClaims,
 ) -> Result<UserTemplate, TemplateError> {
-    let account_subject = user
-        .nats
-        .issuer_account
-        .map_or_else(String::new, |key| key.to_string());
+    let account_subject = user.nats.issuer_account.map_or_else(String::new, |key| key.to_string());
     let values = Values {
         name: &user.name,
         subject: &user.subject.to_string(),
@@ -87,23 +84,12 @@ pub fn expand(
 ///
 /// # Errors
 /// [`TemplateError`]; the user must then be refused.
-pub fn expand_values(
-    template: &UserTemplate,
-    values: &Values<'_>,
-) -> Result<UserTemplate, TemplateError> {
+pub fn expand_values(template: &UserTemplate, values: &Values<'_>) -> Result<UserTemplate, TemplateError> {
     let mut expanded = template.clone();
     let permissions = &mut expanded.permissions;
     for (lists, allow, deny) in [
-        (
-            &mut permissions.publish,
-            List::PublishAllow,
-            List::PublishDeny,
-        ),
-        (
-            &mut permissions.subscribe,
-            List::SubscribeAllow,
-            List::SubscribeDeny,
-        ),
+        (&mut permissions.publish, List::PublishAllow, List::PublishDeny),
+        (&mut permissions.subscribe, List::SubscribeAllow, List::SubscribeDeny),
     ] {
         let restricted = !lists.allow.is_empty();
         lists.allow = expand_list(&lists.allow, allow, values)?;
@@ -116,15 +102,8 @@ pub fn expand_values(
     Ok(expanded)
 }
 
-fn expand_list(
-    entries: &[String],
-    list: List,
-    values: &Values<'_>,
-) -> Result<Vec<String>, TemplateError> {
-    if !entries
-        .iter()
-        .any(|entry| entry.contains("{{") || entry.contains("}}"))
-    {
+fn expand_list(entries: &[String], list: List, values: &Values<'_>) -> Result<Vec<String>, TemplateError> {
+    if !entries.iter().any(|entry| entry.contains("{{") || entry.contains("}}")) {
         return Ok(entries.to_vec());
     }
     let mut expanded = Vec::new();
@@ -133,14 +112,8 @@ fn expand_list(
         match expand_entry(&parts, list, values, ENTRIES_MAX - expanded.len()) {
             Ok(results) => expanded.extend(results),
             Err(Unusable::TooMany) => return Err(TemplateError::TooManyEntries { list }),
-            Err(Unusable::Value(why))
-                if matches!(list, List::PublishDeny | List::SubscribeDeny) =>
-            {
-                return Err(TemplateError::DenyUnusable {
-                    list,
-                    entry: entry.clone(),
-                    why,
-                });
+            Err(Unusable::Value(why)) if matches!(list, List::PublishDeny | List::SubscribeDeny) => {
+                return Err(TemplateError::DenyUnusable { list, entry: entry.clone(), why });
             }
             // Less is allowed than was meant, never more.
             Err(Unusable::Value(_)) => {}
@@ -185,10 +158,7 @@ impl Placeholder {
 
     fn values<'a>(&self, values: &Values<'a>) -> Vec<&'a str> {
         let tagged = |tags: &'a [String], key: &str| {
-            let value = |tag: &'a String| {
-                tag.strip_prefix(key)
-                    .and_then(|rest| rest.strip_prefix(':'))
-            };
+            let value = |tag: &'a String| tag.strip_prefix(key).and_then(|rest| rest.strip_prefix(':'));
             tags.iter().filter_map(value).collect()
         };
         match self {
@@ -231,12 +201,7 @@ enum Unusable {
 }
 
 /// Every combination of values; in an allow list those that make no entry are left out, in a deny list none may.
-fn expand_entry(
-    parts: &[Part<'_>],
-    list: List,
-    values: &Values<'_>,
-    room: usize,
-) -> Result<Vec<String>, Unusable> {
+fn expand_entry(parts: &[Part<'_>], list: List, values: &Values<'_>, room: usize) -> Result<Vec<String>, Unusable> {
     // Textually identical placeholders always stand for the same value.
     let mut choices: Vec<(&str, Vec<&str>)> = Vec::new();
     let mut combinations: usize = 1;
@@ -260,9 +225,7 @@ fn expand_entry(
     let deny = matches!(list, List::PublishDeny | List::SubscribeDeny);
     let mut results = Vec::with_capacity(combinations);
     for number in 0..combinations {
-        match assemble(parts, &choices, number)
-            .and_then(|entry| check_entry(&entry, list).map(|()| entry))
-        {
+        match assemble(parts, &choices, number).and_then(|entry| check_entry(&entry, list).map(|()| entry)) {
             Ok(entry) => results.push(entry),
             Err(why) if deny => return Err(Unusable::Value(why)),
             Err(_) => {}
@@ -272,11 +235,7 @@ fn expand_entry(
 }
 
 /// The entry of one combination, numbered in mixed radix.
-fn assemble(
-    parts: &[Part<'_>],
-    choices: &[(&str, Vec<&str>)],
-    number: usize,
-) -> Result<String, String> {
+fn assemble(parts: &[Part<'_>], choices: &[(&str, Vec<&str>)], number: usize) -> Result<String, String> {
     let mut entry = String::new();
     for part in parts {
         match part {
@@ -288,9 +247,7 @@ fn assemble(
                     rest = rest.checked_div(found.len()).unwrap_or(0);
                     if name == text {
                         let value = value.copied().unwrap_or_default();
-                        entry.push_str(
-                            check_value(value).map_err(|why| format!("`{{{{{text}}}}}` {why}"))?,
-                        );
+                        entry.push_str(check_value(value).map_err(|why| format!("`{{{{{text}}}}}` {why}"))?);
                     }
                 }
             }
@@ -305,9 +262,7 @@ fn check_value(value: &str) -> Result<&str, String> {
     if value.contains(['*', '>']) {
         return Err(format!("is `{shown}`, which contains a wildcard"));
     }
-    Pattern::parse(value)
-        .map(|_| value)
-        .map_err(|error| format!("is no part of a subject: {error}"))
+    Pattern::parse(value).map(|_| value).map_err(|error| format!("is no part of a subject: {error}"))
 }
 
 /// The result must be an entry: a subject, and in the subscribe lists a queue group if need be.

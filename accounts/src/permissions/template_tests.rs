@@ -6,14 +6,7 @@ use crate::claims::{PermissionsClaim, SubjectsClaim};
 const NOTHING: &[String] = &[];
 
 fn values<'a>(name: &'a str, tags: &'a [String]) -> Values<'a> {
-    Values {
-        name,
-        subject: "UABC",
-        account_name: "Acme",
-        account_subject: "AXYZ",
-        tags,
-        account_tags: tags,
-    }
+    Values { name, subject: "UABC", account_name: "Acme", account_subject: "AXYZ", tags, account_tags: tags }
 }
 
 fn tags(list: &[&str]) -> Vec<String> {
@@ -21,23 +14,10 @@ fn tags(list: &[&str]) -> Vec<String> {
 }
 
 /// Expands a template whose four lists are as given.
-fn expand_lists(
-    allow: &[&str],
-    deny: &[&str],
-    values: &Values<'_>,
-) -> Result<SubjectsClaim, TemplateError> {
-    let subscribe = SubjectsClaim {
-        allow: tags(allow),
-        deny: tags(deny),
-    };
-    let permissions = PermissionsClaim {
-        subscribe,
-        ..PermissionsClaim::default()
-    };
-    let template = UserTemplate {
-        permissions,
-        ..UserTemplate::default()
-    };
+fn expand_lists(allow: &[&str], deny: &[&str], values: &Values<'_>) -> Result<SubjectsClaim, TemplateError> {
+    let subscribe = SubjectsClaim { allow: tags(allow), deny: tags(deny) };
+    let permissions = PermissionsClaim { subscribe, ..PermissionsClaim::default() };
+    let template = UserTemplate { permissions, ..UserTemplate::default() };
     let expanded = expand_values(&template, values)?;
     assert_eq!(expanded.permissions.publish, SubjectsClaim::default());
     Ok(expanded.permissions.subscribe)
@@ -50,30 +30,13 @@ fn each_placeholder_expands() {
         ("a.{{name()}}", vec!["a.bob"]),
         ("a.{{ NAME( ) }}.>", vec!["a.bob.>"]),
         ("{{subject()}}", vec!["UABC"]),
-        (
-            "{{account-name()}}.{{Account-Subject()}}",
-            vec!["Acme.AXYZ"],
-        ),
+        ("{{account-name()}}.{{Account-Subject()}}", vec!["Acme.AXYZ"]),
         ("{{tag(team)}}.x", vec!["red.x", "blue.sky.x"]),
         ("{{tag(Team)}}", vec!["red", "blue.sky"]),
         ("{{account-tag(region)}}.*", vec!["eu.*"]),
-        (
-            "{{tag(team)}}.{{tag(team)}}",
-            vec!["red.red", "blue.sky.blue.sky"],
-        ),
-        (
-            "{{tag(team)}}.{{tag(region)}}",
-            vec!["red.eu", "blue.sky.eu"],
-        ),
-        (
-            "{{tag(team)}}.{{account-tag(team)}}",
-            vec![
-                "red.red",
-                "blue.sky.red",
-                "red.blue.sky",
-                "blue.sky.blue.sky",
-            ],
-        ),
+        ("{{tag(team)}}.{{tag(team)}}", vec!["red.red", "blue.sky.blue.sky"]),
+        ("{{tag(team)}}.{{tag(region)}}", vec!["red.eu", "blue.sky.eu"]),
+        ("{{tag(team)}}.{{account-tag(team)}}", vec!["red.red", "blue.sky.red", "red.blue.sky", "blue.sky.blue.sky"]),
         ("pre-{{name()}}-post", vec!["pre-bob-post"]),
         ("a.{{name()}} q.{{name()}}", vec!["a.bob q.bob"]),
     ] {
@@ -86,10 +49,7 @@ fn each_placeholder_expands() {
 #[test]
 fn a_list_without_placeholders_is_untouched() {
     let lists = expand_lists(&["a q", "b..c"], &["x y z"], &values("bob", NOTHING)).unwrap();
-    assert_eq!(
-        (lists.allow, lists.deny),
-        (tags(&["a q", "b..c"]), tags(&["x y z"]))
-    );
+    assert_eq!((lists.allow, lists.deny), (tags(&["a q", "b..c"]), tags(&["x y z"])));
 }
 
 #[test]
@@ -98,10 +58,7 @@ fn what_is_undefined_is_dropped_from_allow_and_fatal_in_deny() {
     let lists = expand_lists(&["{{tag(team)}}", "b.{{name()}}"], &["x"], &values).unwrap();
     assert_eq!((lists.allow, lists.deny), (tags(&["b.bob"]), tags(&["x"])));
     let error = expand_lists(&["b"], &["{{tag(team)}}"], &values).unwrap_err();
-    assert!(
-        matches!(error, TemplateError::DenyUnusable { .. }),
-        "{error}"
-    );
+    assert!(matches!(error, TemplateError::DenyUnusable { .. }), "{error}");
 }
 
 #[test]
@@ -109,10 +66,7 @@ fn an_allow_list_that_expands_to_nothing_denies_everything() {
     let lists = expand_lists(&["{{tag(team)}}"], &[], &values("bob", NOTHING)).unwrap();
     assert_eq!((lists.allow, lists.deny), (vec![], tags(&[">"])));
     let unrestricted = expand_lists(&[], &["x.{{name()}}"], &values("bob", NOTHING)).unwrap();
-    assert_eq!(
-        (unrestricted.allow, unrestricted.deny),
-        (vec![], tags(&["x.bob"]))
-    );
+    assert_eq!((unrestricted.allow, unrestricted.deny), (vec![], tags(&["x.bob"])));
 }
 
 #[test]
@@ -135,39 +89,20 @@ fn malformed_placeholders_fail_in_every_list() {
     ] {
         for (allow, deny) in [(vec![entry], vec![]), (vec![], vec![entry])] {
             let result = expand_lists(&allow, &deny, &values("bob", NOTHING));
-            assert!(
-                matches!(result, Err(TemplateError::UnknownPlaceholder { .. })),
-                "{entry}: {result:?}"
-            );
+            assert!(matches!(result, Err(TemplateError::UnknownPlaceholder { .. })), "{entry}: {result:?}");
         }
     }
 }
 
 #[test]
 fn no_value_widens_a_template() {
-    for hostile in [
-        "", ">", "*", "a.>", "*.a", "a..b", ".a", "a.", "a b", "a\tb", " ", "a*", "b>c", "x q",
-        "\n",
-    ] {
+    for hostile in ["", ">", "*", "a.>", "*.a", "a..b", ".a", "a.", "a b", "a\tb", " ", "a*", "b>c", "x q", "\n"] {
         let hostile_tags = [format!("t:{hostile}")];
         let values = values(hostile, &hostile_tags);
-        for entry in [
-            "x.{{name()}}",
-            "{{tag(t)}}",
-            "x.{{name()}}.>",
-            "x {{account-tag(t)}}",
-            "x{{name()}}",
-        ] {
+        for entry in ["x.{{name()}}", "{{tag(t)}}", "x.{{name()}}.>", "x {{account-tag(t)}}", "x{{name()}}"] {
             let lists = expand_lists(&[entry], &[], &values).unwrap();
-            assert_eq!(
-                (lists.allow, lists.deny),
-                (vec![], tags(&[">"])),
-                "{hostile:?} {entry}"
-            );
-            assert!(
-                expand_lists(&[], &[entry], &values).is_err(),
-                "{hostile:?} {entry}"
-            );
+            assert_eq!((lists.allow, lists.deny), (vec![], tags(&[">"])), "{hostile:?} {entry}");
+            assert!(expand_lists(&[], &[entry], &values).is_err(), "{hostile:?} {entry}");
         }
     }
 }
@@ -180,15 +115,9 @@ fn too_many_combinations_fail() {
     assert_eq!(lists.allow.len(), 70);
     let entry = "{{tag(t)}}.{{account-tag(t)}}";
     for (allow, deny) in [(vec![entry], vec![]), (vec![], vec![entry])] {
-        assert!(matches!(
-            expand_lists(&allow, &deny, &values),
-            Err(TemplateError::TooManyEntries { .. })
-        ));
+        assert!(matches!(expand_lists(&allow, &deny, &values), Err(TemplateError::TooManyEntries { .. })));
     }
     let wide = "{{tag(t)}}.{{tag( t)}}.{{tag(t )}}.{{tag( t )}}.{{tag(  t)}}.{{tag(  t )}}.{{tag(   t)}}.{{TAG(t)}}\
                 .{{Tag(t)}}.{{tAg(t)}}.{{taG(t)}}.{{TAg(t)}}.{{TaG(t)}}";
-    assert!(matches!(
-        expand_lists(&[wide], &[], &values),
-        Err(TemplateError::TooManyEntries { .. })
-    ));
+    assert!(matches!(expand_lists(&[wide], &[], &values), Err(TemplateError::TooManyEntries { .. })));
 }

@@ -11,44 +11,21 @@ fn list(entries: &[&str]) -> Vec<String> {
 }
 
 fn publish(allow: &[&str], deny: &[&str]) -> Permissions {
-    let publish = SubjectsClaim {
-        allow: list(allow),
-        deny: list(deny),
-    };
-    Permissions::compile(&PermissionsClaim {
-        publish,
-        ..PermissionsClaim::default()
-    })
-    .unwrap()
+    let publish = SubjectsClaim { allow: list(allow), deny: list(deny) };
+    Permissions::compile(&PermissionsClaim { publish, ..PermissionsClaim::default() }).unwrap()
 }
 
 fn subscribe(allow: &[&str], deny: &[&str]) -> Permissions {
-    let subscribe = SubjectsClaim {
-        allow: list(allow),
-        deny: list(deny),
-    };
-    Permissions::compile(&PermissionsClaim {
-        subscribe,
-        ..PermissionsClaim::default()
-    })
-    .unwrap()
+    let subscribe = SubjectsClaim { allow: list(allow), deny: list(deny) };
+    Permissions::compile(&PermissionsClaim { subscribe, ..PermissionsClaim::default() }).unwrap()
 }
 
 #[test]
 fn no_permissions_allow_everything() {
-    for permissions in [
-        Permissions::everything(),
-        publish(&[], &[]),
-        (*Permissions::everything_shared()).clone(),
-    ] {
+    for permissions in [Permissions::everything(), publish(&[], &[]), (*Permissions::everything_shared()).clone()] {
         assert!(permissions.allows_every_publish() && permissions.allows_every_subscribe());
         assert_eq!(permissions.may_publish(b"a").unwrap().entry(), None);
-        assert!(
-            !permissions
-                .may_subscribe(b">", Some(b"q"))
-                .unwrap()
-                .overlaps_deny()
-        );
+        assert!(!permissions.may_subscribe(b">", Some(b"q")).unwrap().overlaps_deny());
         assert_eq!(permissions.may_deliver(b"a", None), Ok(()));
         assert_eq!(permissions.response(), None);
     }
@@ -58,23 +35,11 @@ fn no_permissions_allow_everything() {
 fn deny_beats_allow() {
     let permissions = publish(&["foo.*", "bar"], &["foo.secret"]);
     assert!(!permissions.allows_every_publish() && permissions.allows_every_subscribe());
-    assert_eq!(
-        permissions.may_publish(b"foo.a").unwrap().entry(),
-        Some("foo.*")
-    );
+    assert_eq!(permissions.may_publish(b"foo.a").unwrap().entry(), Some("foo.*"));
     let denial = permissions.may_publish(b"foo.secret").unwrap_err();
     assert_eq!(denial.reason, Reason::PublishDenied);
-    assert_eq!(
-        denial.rule,
-        Rule::Entry {
-            list: List::PublishDeny,
-            entry: "foo.secret".into()
-        }
-    );
-    assert_eq!(
-        denial.to_string(),
-        "publish to `foo.secret` refused: entry `foo.secret` of the publish deny list"
-    );
+    assert_eq!(denial.rule, Rule::Entry { list: List::PublishDeny, entry: "foo.secret".into() });
+    assert_eq!(denial.to_string(), "publish to `foo.secret` refused: entry `foo.secret` of the publish deny list");
     let denial = permissions.may_publish(b"other").unwrap_err();
     assert_eq!(denial.reason, Reason::PublishNotAllowed);
     assert_eq!(
@@ -95,44 +60,19 @@ fn long_lists_decide_as_short_ones_do() {
     let entries: Vec<String> = (0..100).map(|n| format!("s.{n}")).collect();
     let entries: Vec<&str> = entries.iter().map(String::as_str).chain(["w.*"]).collect();
     let permissions = publish(&entries, &["s.7"]);
-    assert_eq!(
-        permissions.may_publish(b"s.99").unwrap().entry(),
-        Some("s.99")
-    );
-    assert_eq!(
-        permissions.may_publish(b"w.x").unwrap().entry(),
-        Some("w.*")
-    );
+    assert_eq!(permissions.may_publish(b"s.99").unwrap().entry(), Some("s.99"));
+    assert_eq!(permissions.may_publish(b"w.x").unwrap().entry(), Some("w.*"));
     assert!(permissions.may_publish(b"s.7").is_err() && permissions.may_publish(b"s.100").is_err());
     let permissions = subscribe(&[], &entries);
-    assert!(
-        permissions
-            .may_subscribe(b"s.*", None)
-            .unwrap()
-            .overlaps_deny()
-    );
-    assert!(
-        !permissions
-            .may_subscribe(b"t.*", None)
-            .unwrap()
-            .overlaps_deny()
-    );
-    assert!(
-        permissions.may_deliver(b"s.5", None).is_err()
-            && permissions.may_deliver(b"s.x", None).is_ok()
-    );
+    assert!(permissions.may_subscribe(b"s.*", None).unwrap().overlaps_deny());
+    assert!(!permissions.may_subscribe(b"t.*", None).unwrap().overlaps_deny());
+    assert!(permissions.may_deliver(b"s.5", None).is_err() && permissions.may_deliver(b"s.x", None).is_ok());
 }
 
 /// Checklist 68 to 73, and 5.3: lists, then subject and queue, then what is expected.
 #[test]
 fn subscriptions_are_decided_as_the_reference_says() {
-    type Case = (
-        &'static [&'static str],
-        &'static [&'static str],
-        &'static str,
-        Option<&'static str>,
-        bool,
-    );
+    type Case = (&'static [&'static str], &'static [&'static str], &'static str, Option<&'static str>, bool);
     let cases: &[Case] = &[
         (&["foo.*"], &[], "foo.>", None, false),
         (&["foo.*"], &[], "foo.a.b", None, false),
@@ -170,11 +110,7 @@ fn subscriptions_are_decided_as_the_reference_says() {
     for (allow, deny, subject, queue, wanted) in cases {
         let permissions = subscribe(allow, deny);
         let verdict = permissions.may_subscribe(subject.as_bytes(), queue.map(str::as_bytes));
-        assert_eq!(
-            verdict.is_ok(),
-            *wanted,
-            "{allow:?} {deny:?} {subject} {queue:?}: {verdict:?}"
-        );
+        assert_eq!(verdict.is_ok(), *wanted, "{allow:?} {deny:?} {subject} {queue:?}: {verdict:?}");
     }
 }
 
@@ -182,12 +118,7 @@ fn subscriptions_are_decided_as_the_reference_says() {
 fn a_denial_names_list_entry_and_queue() {
     let permissions = subscribe(&["foo", "foo v1"], &["bar", "baz q*"]);
     let denial = permissions.may_subscribe(b"foo", Some(b"v2")).unwrap_err();
-    assert_eq!(
-        denial.rule,
-        Rule::QueueNotAllowed {
-            entry: "foo v1".into()
-        }
-    );
+    assert_eq!(denial.rule, Rule::QueueNotAllowed { entry: "foo v1".into() });
     assert_eq!(denial.reason, Reason::SubscribeNotAllowed);
     let denial = permissions.may_subscribe(b"bar", Some(b"v1")).unwrap_err();
     assert_eq!(
@@ -195,64 +126,28 @@ fn a_denial_names_list_entry_and_queue() {
         "subscription to `bar` in queue group `v1` refused: entry `bar` of the subscribe deny list"
     );
     assert_eq!(denial.reason, Reason::SubscribeDenied);
-    let denial = permissions
-        .may_subscribe(b"foo", Some(b"_sys_"))
-        .unwrap_err();
+    let denial = permissions.may_subscribe(b"foo", Some(b"_sys_")).unwrap_err();
     assert_eq!(denial.rule, Rule::ReservedQueue);
 }
 
 #[test]
 fn deliveries_that_merely_overlap_a_deny_are_filtered() {
     let permissions = subscribe(&[">"], &["foo.secret"]);
+    assert!(permissions.may_subscribe(b"foo.*", None).unwrap().overlaps_deny());
+    assert!(permissions.may_subscribe(b"foo.*", Some(b"q")).unwrap().overlaps_deny());
+    assert!(!permissions.may_subscribe(b"bar.*", None).unwrap().overlaps_deny());
     assert!(
-        permissions
-            .may_subscribe(b"foo.*", None)
-            .unwrap()
-            .overlaps_deny()
-    );
-    assert!(
-        permissions
-            .may_subscribe(b"foo.*", Some(b"q"))
-            .unwrap()
-            .overlaps_deny()
-    );
-    assert!(
-        !permissions
-            .may_subscribe(b"bar.*", None)
-            .unwrap()
-            .overlaps_deny()
-    );
-    assert!(
-        permissions.may_deliver(b"foo.secret", None).is_err()
-            && permissions.may_deliver(b"foo.open", None).is_ok()
+        permissions.may_deliver(b"foo.secret", None).is_err() && permissions.may_deliver(b"foo.open", None).is_ok()
     );
     let permissions = subscribe(&[], &["*.secret", "jobs.> prod.*"]);
-    assert!(
-        permissions
-            .may_subscribe(b"foo.*", None)
-            .unwrap()
-            .overlaps_deny()
-    );
+    assert!(permissions.may_subscribe(b"foo.*", None).unwrap().overlaps_deny());
     assert!(permissions.denies_delivery(b"foo.secret", Some(b"q")));
     assert!(
-        !permissions
-            .may_subscribe(b"jobs.>", None)
-            .unwrap()
-            .overlaps_deny()
+        !permissions.may_subscribe(b"jobs.>", None).unwrap().overlaps_deny()
             || permissions.denies_delivery(b"jobs.secret", None)
     );
-    assert!(
-        permissions
-            .may_subscribe(b"*.a.b", Some(b"prod.1"))
-            .unwrap()
-            .overlaps_deny()
-    );
-    assert!(
-        !permissions
-            .may_subscribe(b"*.a.b", Some(b"dev"))
-            .unwrap()
-            .overlaps_deny()
-    );
+    assert!(permissions.may_subscribe(b"*.a.b", Some(b"prod.1")).unwrap().overlaps_deny());
+    assert!(!permissions.may_subscribe(b"*.a.b", Some(b"dev")).unwrap().overlaps_deny());
     assert!(
         permissions.denies_delivery(b"jobs.a", Some(b"prod.1"))
             && !permissions.denies_delivery(b"jobs.a", Some(b"dev"))
@@ -263,9 +158,7 @@ fn deliveries_that_merely_overlap_a_deny_are_filtered() {
 #[test]
 fn a_published_subject_that_looks_like_a_pattern_is_filtered_as_it_stands() {
     let permissions = subscribe(&[], &["foo.*"]);
-    assert!(
-        permissions.denies_delivery(b"foo.>", None) && permissions.denies_delivery(b"foo.*", None)
-    );
+    assert!(permissions.denies_delivery(b"foo.>", None) && permissions.denies_delivery(b"foo.*", None));
     let permissions = publish(&["foo.*"], &["foo.bar"]);
     assert!(permissions.may_publish(b"foo.>").is_ok());
     assert!(permissions.may_publish(b"foo..").is_err() && permissions.may_publish(b"").is_err());
@@ -274,76 +167,34 @@ fn a_published_subject_that_looks_like_a_pattern_is_filtered_as_it_stands() {
 #[test]
 fn leave_to_respond_closes_an_absent_publish_list() {
     let response = Some(ResponseClaim { max: 0, ttl: 0 });
-    let closed = Permissions::compile(&PermissionsClaim {
-        response,
-        ..PermissionsClaim::default()
-    })
-    .unwrap();
+    let closed = Permissions::compile(&PermissionsClaim { response, ..PermissionsClaim::default() }).unwrap();
     assert!(!closed.allows_every_publish());
     let denial = closed.may_publish(b"a").unwrap_err();
-    assert_eq!(
-        denial.to_string(),
-        "publish to `a` refused: the publish allow list is empty"
-    );
-    assert_eq!(
-        closed.response(),
-        Some(ResponseRule {
-            max: Some(1),
-            ttl_ns: Some(response::TTL_DEFAULT_NS)
-        })
-    );
-    let publish = SubjectsClaim {
-        allow: list(&["a"]),
-        deny: vec![],
-    };
-    let open = Permissions::compile(&PermissionsClaim {
-        publish,
-        response,
-        ..PermissionsClaim::default()
-    })
-    .unwrap();
+    assert_eq!(denial.to_string(), "publish to `a` refused: the publish allow list is empty");
+    assert_eq!(closed.response(), Some(ResponseRule { max: Some(1), ttl_ns: Some(response::TTL_DEFAULT_NS) }));
+    let publish = SubjectsClaim { allow: list(&["a"]), deny: vec![] };
+    let open = Permissions::compile(&PermissionsClaim { publish, response, ..PermissionsClaim::default() }).unwrap();
     assert!(open.may_publish(b"a").is_ok() && open.may_publish(b"b").is_err());
 }
 
 #[test]
 fn unreadable_entries_are_refused_when_they_are_read() {
-    for entry in [
-        "", " ", "\t", "a b c", "a..b", "a.>.b", ".", "a b..c", "a b.>.c",
-    ] {
+    for entry in ["", " ", "\t", "a b c", "a..b", "a.>.b", ".", "a b..c", "a b.>.c"] {
         for deny in [false, true] {
             let lists = if deny {
-                SubjectsClaim {
-                    allow: vec![],
-                    deny: list(&["ok", entry]),
-                }
+                SubjectsClaim { allow: vec![], deny: list(&["ok", entry]) }
             } else {
-                SubjectsClaim {
-                    allow: list(&["ok", entry]),
-                    deny: vec![],
-                }
+                SubjectsClaim { allow: list(&["ok", entry]), deny: vec![] }
             };
-            let subscribe = PermissionsClaim {
-                subscribe: lists.clone(),
-                ..PermissionsClaim::default()
-            };
+            let subscribe = PermissionsClaim { subscribe: lists.clone(), ..PermissionsClaim::default() };
             let error = Permissions::compile(&subscribe).expect_err(entry);
             assert_eq!(error.entry, entry);
-            let publish = PermissionsClaim {
-                publish: lists,
-                ..PermissionsClaim::default()
-            };
+            let publish = PermissionsClaim { publish: lists, ..PermissionsClaim::default() };
             assert!(Permissions::compile(&publish).is_err(), "{entry:?}");
         }
     }
-    let publish = SubjectsClaim {
-        allow: list(&["a q"]),
-        deny: vec![],
-    };
-    let error = Permissions::compile(&PermissionsClaim {
-        publish,
-        ..PermissionsClaim::default()
-    })
-    .unwrap_err();
+    let publish = SubjectsClaim { allow: list(&["a q"]), deny: vec![] };
+    let error = Permissions::compile(&PermissionsClaim { publish, ..PermissionsClaim::default() }).unwrap_err();
     assert_eq!(
         error.to_string(),
         "entry `a q` of the publish allow list is invalid: only subscriptions have queue groups"
@@ -352,11 +203,7 @@ fn unreadable_entries_are_refused_when_they_are_read() {
 
 /// Entries, subscriptions and messages over a small alphabet.
 fn pattern() -> impl Strategy<Value = String> {
-    (
-        proptest::collection::vec(prop_oneof!["a", "b", "\\*"], 0..3),
-        any::<bool>(),
-        prop_oneof!["a", "b", "\\*"],
-    )
+    (proptest::collection::vec(prop_oneof!["a", "b", "\\*"], 0..3), any::<bool>(), prop_oneof!["a", "b", "\\*"])
         .prop_map(|(mut tokens, tail, last): (Vec<String>, bool, String)| {
             tokens.push(if tail { ">".to_owned() } else { last });
             tokens.join(".")
@@ -365,10 +212,7 @@ fn pattern() -> impl Strategy<Value = String> {
 
 fn entries() -> impl Strategy<Value = Vec<String>> {
     let queue = prop_oneof![3 => Just(String::new()), 1 => Just(" q1".to_owned()), 1 => Just(" q2".to_owned()), 1 => Just(" *".to_owned())];
-    proptest::collection::vec(
-        (pattern(), queue).prop_map(|(subject, queue)| subject + &queue),
-        0..5,
-    )
+    proptest::collection::vec((pattern(), queue).prop_map(|(subject, queue)| subject + &queue), 0..5)
 }
 
 /// Every subject of up to four tokens over three letters, one of which no entry names.
@@ -378,15 +222,7 @@ fn universe() -> Vec<String> {
     for _ in 0..4 {
         last = last
             .iter()
-            .flat_map(|p| {
-                ["a", "b", "c"].map(|l| {
-                    if p.is_empty() {
-                        l.to_owned()
-                    } else {
-                        format!("{p}.{l}")
-                    }
-                })
-            })
+            .flat_map(|p| ["a", "b", "c"].map(|l| if p.is_empty() { l.to_owned() } else { format!("{p}.{l}") }))
             .collect();
         all.extend(last.iter().cloned());
     }
@@ -395,10 +231,7 @@ fn universe() -> Vec<String> {
 
 /// The model: an entry as the set of its subjects, and its queue.
 fn set_of(pattern: &str, universe: &[String]) -> Vec<bool> {
-    universe
-        .iter()
-        .map(|subject| matching::matches(pattern.as_bytes(), subject.as_bytes()))
-        .collect()
+    universe.iter().map(|subject| matching::matches(pattern.as_bytes(), subject.as_bytes())).collect()
 }
 
 fn is_subset(inner: &[bool], outer: &[bool]) -> bool {
@@ -406,9 +239,7 @@ fn is_subset(inner: &[bool], outer: &[bool]) -> bool {
 }
 
 fn split(entry: &str) -> (&str, Option<&str>) {
-    entry
-        .split_once(' ')
-        .map_or((entry, None), |(subject, queue)| (subject, Some(queue)))
+    entry.split_once(' ').map_or((entry, None), |(subject, queue)| (subject, Some(queue)))
 }
 
 proptest! {

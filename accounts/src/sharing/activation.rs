@@ -61,24 +61,17 @@ pub(super) fn check(
 ) -> Result<Option<i64>, ActivationError> {
     let activation = import.activation().ok_or(ActivationError::Missing)?;
     let activation = activation.map_err(|error| ActivationError::Unreadable(error.clone()))?;
-    activation
-        .validate(now)
-        .require_valid()
-        .map_err(ActivationError::Invalid)?;
+    activation.validate(now).require_valid().map_err(ActivationError::Invalid)?;
     let claim = &activation.nats;
     let importer_key = importer.name.key().map(|key| key.public());
     if importer_key != Some(activation.subject) {
-        return Err(ActivationError::OtherImporter(
-            activation.subject.to_string(),
-        ));
+        return Err(ActivationError::OtherImporter(activation.subject.to_string()));
     }
     if claim.kind != import.kind {
         return Err(ActivationError::Kind(claim.kind.name()));
     }
     let granted = Pattern::parse(&claim.subject);
-    if !granted
-        .is_ok_and(|granted| matching::contains(granted.as_bytes(), naming.remote.as_bytes()))
-    {
+    if !granted.is_ok_and(|granted| matching::contains(granted.as_bytes(), naming.remote.as_bytes())) {
         return Err(ActivationError::Subject(claim.subject.clone()));
     }
     let speaks_for = activation.exporter();

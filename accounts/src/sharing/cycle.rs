@@ -80,14 +80,7 @@ impl<'a> Walk<'a> {
         lookup: &'a dyn Fn(&AccountName) -> Option<Arc<AccountSharing>>,
         now: i64,
     ) -> Self {
-        Self {
-            importer,
-            lookup,
-            now,
-            states: 0,
-            comparisons: 0,
-            looks: 0,
-        }
+        Self { importer, lookup, now, states: 0, comparisons: 0, looks: 0 }
     }
 
     /// The account of that name as it is now.
@@ -106,33 +99,19 @@ impl<'a> Walk<'a> {
             return Ok(());
         };
         // Nothing can come back into an account that offers nothing.
-        if !self
-            .importer
-            .exports
-            .iter()
-            .any(|export| export.kind == kind)
-        {
+        if !self.importer.exports.iter().any(|export| export.kind == kind) {
             return Ok(());
         }
         let (Ok(naming), Some(exporter)) = (import.naming(), self.account(&import.exporter)) else {
             return Ok(());
         };
-        let first = State {
-            account: Arc::new(exporter),
-            pattern: naming.remote.clone(),
-            depth: 1,
-            from: None,
-        };
+        let first = State { account: Arc::new(exporter), pattern: naming.remote.clone(), depth: 1, from: None };
         let mut seen: HashMap<AccountName, Vec<Pattern>> = HashMap::new();
         let mut states = vec![first];
         let mut at = 0;
         while let Some(state) = states.get(at) {
             for (entered, next) in self.steps(state, at, kind)? {
-                if entered == index
-                    && states
-                        .get(at)
-                        .is_some_and(|state| state.account.name == self.importer.name)
-                {
+                if entered == index && states.get(at).is_some_and(|state| state.account.name == self.importer.name) {
                     return Err(CycleError::Cycle(self.describe(&states, at)));
                 }
                 if next.depth > DEPTH_MAX {
@@ -159,12 +138,7 @@ impl<'a> Walk<'a> {
     /// The imports that some subjects of a state enter, each with the state behind it.
     ///
     /// Only imports that hold are followed: an account cannot break a stranger's import by listing one it may not have.
-    fn steps(
-        &mut self,
-        state: &State<'a>,
-        at: usize,
-        kind: ExportKind,
-    ) -> Result<Vec<(usize, State<'a>)>, CycleError> {
+    fn steps(&mut self, state: &State<'a>, at: usize, kind: ExportKind) -> Result<Vec<(usize, State<'a>)>, CycleError> {
         let account = &state.account;
         self.looks += account.imports.len();
         if self.looks > LOOKS_MAX || self.comparisons > COMPARISONS_MAX {
@@ -175,9 +149,7 @@ impl<'a> Walk<'a> {
             let Some(naming) = import.naming().ok().filter(|_| import.kind == kind) else {
                 continue;
             };
-            let Some(common) =
-                matching::intersection(naming.local.as_bytes(), state.pattern.as_bytes())
-            else {
+            let Some(common) = matching::intersection(naming.local.as_bytes(), state.pattern.as_bytes()) else {
                 continue;
             };
             let Some(exporter) = self.account(&import.exporter) else {
@@ -189,12 +161,7 @@ impl<'a> Walk<'a> {
             let Some(pattern) = rewritten(naming, &common) else {
                 continue;
             };
-            let next = State {
-                account: Arc::new(exporter),
-                pattern,
-                depth: state.depth + 1,
-                from: Some(at),
-            };
+            let next = State { account: Arc::new(exporter), pattern, depth: state.depth + 1, from: Some(at) };
             steps.push((index, next));
         }
         Ok(steps)

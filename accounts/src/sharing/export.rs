@@ -92,20 +92,13 @@ impl Export {
     /// # Errors
     /// [`ExportError`] if a subject is no pattern, or the account's place is not that of a `*`.
     pub fn from_claim(claim: &claims::Export) -> Result<Self, ExportError> {
-        let failed = |problem| ExportError {
-            subject: claim.subject.clone(),
-            problem,
-        };
-        let pattern = |text: &str| {
-            Pattern::parse(text).map_err(|error| failed(ExportProblem::Subject(error)))
-        };
+        let failed = |problem| ExportError { subject: claim.subject.clone(), problem };
+        let pattern = |text: &str| Pattern::parse(text).map_err(|error| failed(ExportProblem::Subject(error)));
         let mut export = Self::new(claim.kind, pattern(&claim.subject)?);
         export.access = match claim.account_token_position {
             0 if claim.token_req => Access::Token(claim.revocations.clone()),
             0 => Access::Public,
-            position if token_at(&export.subject, position) == Some(matching::ANY_TOKEN) => {
-                Access::Position(position)
-            }
+            position if token_at(&export.subject, position) == Some(matching::ANY_TOKEN) => Access::Position(position),
             position => return Err(failed(ExportProblem::Position(position))),
         };
         if claim.kind == ExportKind::Service {
@@ -115,10 +108,7 @@ impl Export {
                 Ok(threshold) => threshold,
             };
             export.latency = match &claim.latency {
-                Some(latency) => Some(Latency {
-                    sampling: latency.sampling,
-                    results: pattern(&latency.results)?,
-                }),
+                Some(latency) => Some(Latency { sampling: latency.sampling, results: pattern(&latency.results)? }),
                 None => None,
             };
             export.allow_trace = claim.allow_trace;

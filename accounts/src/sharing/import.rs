@@ -70,12 +70,7 @@ impl Import {
     /// An import of `remote` of `exporter`, without a token.
     ///
     /// Subjects that do not go together are told when the import is resolved.
-    pub fn new(
-        kind: ExportKind,
-        exporter: AccountName,
-        remote: impl Into<String>,
-        local: &Local,
-    ) -> Self {
+    pub fn new(kind: ExportKind, exporter: AccountName, remote: impl Into<String>, local: &Local) -> Self {
         let remote = remote.into();
         let naming = Naming::new(&remote, local);
         Self {
@@ -125,9 +120,7 @@ impl Import {
     /// The verified activation; the signature is looked at once.
     pub(super) fn activation(&self) -> Option<Result<&Verified<Activation>, &ClaimsError>> {
         let token = self.token.as_ref()?;
-        let decoded = self
-            .activation
-            .get_or_init(|| decode::<Activation>(token).map(Box::new));
+        let decoded = self.activation.get_or_init(|| decode::<Activation>(token).map(Box::new));
         Some(decoded.as_ref().map(|activation| &**activation))
     }
 }
@@ -156,12 +149,7 @@ impl Naming {
         let (Some(outward), Some(inward)) = (outward, inward) else {
             return Err(ImportError::Reference(remote.to_owned()));
         };
-        Ok(Self {
-            local: outward.source().clone(),
-            remote: inward.source().clone(),
-            outward,
-            inward,
-        })
+        Ok(Self { local: outward.source().clone(), remote: inward.source().clone(), outward, inward })
     }
 }
 

@@ -75,15 +75,8 @@ impl AccountSharing {
     }
 
     /// The export that decides about importing `subject`: the most specific one that contains all of it.
-    pub fn export_of(
-        &self,
-        kind: ExportKind,
-        subject: &crate::subject::Pattern,
-    ) -> Option<&Export> {
-        let offers = self
-            .exports
-            .iter()
-            .filter(|export| export.kind == kind && export.subject.contains(subject));
+    pub fn export_of(&self, kind: ExportKind, subject: &crate::subject::Pattern) -> Option<&Export> {
+        let offers = self.exports.iter().filter(|export| export.kind == kind && export.subject.contains(subject));
         offers.min_by(|one, other| one.subject.by_specificity(&other.subject))
     }
 }

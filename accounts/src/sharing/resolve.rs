@@ -92,21 +92,10 @@ fn crossing(
     taken: &mut HashSet<(ExportKind, AccountName, String)>,
     now: i64,
 ) -> Result<Crossing, Refused> {
-    let import = importer
-        .imports
-        .get(index)
-        .ok_or_else(|| (Reason::InternalError, "no such import".to_owned()))?;
-    let naming = import
-        .naming()
-        .map_err(|error| (Reason::ImportInvalid, error.to_string()))?;
+    let import = importer.imports.get(index).ok_or_else(|| (Reason::InternalError, "no such import".to_owned()))?;
+    let naming = import.naming().map_err(|error| (Reason::ImportInvalid, error.to_string()))?;
     let exporter = walk.account(&import.exporter).ok_or_else(|| {
-        (
-            Reason::AccountUnknown,
-            format!(
-                "the exporting account `{}` is not known here (yet)",
-                import.exporter
-            ),
-        )
+        (Reason::AccountUnknown, format!("the exporting account `{}` is not known here (yet)", import.exporter))
     })?;
     let authorization = authorize(import, importer, &exporter, now)?;
     // A stream twice would deliver twice; a service twice would ask twice.
@@ -116,22 +105,13 @@ fn crossing(
     };
     let key = (import.kind, import.exporter.clone(), subject.to_string());
     if taken.contains(&key) {
-        let text =
-            format!("the account already has an import with {what} `{subject}` from this account");
+        let text = format!("the account already has an import with {what} `{subject}` from this account");
         return Err((Reason::ImportInvalid, text));
     }
-    walk.check(index, import.kind)
-        .map_err(|error| (Reason::ImportCycle, error.to_string()))?;
+    walk.check(index, import.kind).map_err(|error| (Reason::ImportCycle, error.to_string()))?;
     taken.insert(key);
     let Authorization { export, expires } = authorization;
-    Ok(Crossing::new(
-        &importer.name,
-        index,
-        import,
-        naming,
-        export,
-        expires,
-    ))
+    Ok(Crossing::new(&importer.name, index, import, naming, export, expires))
 }
 
 /// Decides whether `exporter` lets `importer` have an import, cycles aside: the rules of export access, in order.
@@ -144,56 +124,30 @@ pub fn authorize<'e>(
     exporter: &'e AccountSharing,
     now: i64,
 ) -> Result<Authorization<'e>, (Reason, String)> {
-    let naming = import
-        .naming()
-        .map_err(|error| (Reason::ImportInvalid, error.to_string()))?;
-    let export = exporter
-        .export_of(import.kind, &naming.remote)
-        .ok_or_else(|| {
-            let text = format!(
-                "account `{}` exports no {} that contains `{}`",
-                exporter.name, import.kind, naming.remote
-            );
-            (Reason::ImportNoExport, text)
-        })?;
-    let not_allowed = |why: String| {
-        (
-            Reason::ImportNotAuthorized,
-            format!("export `{}`: {why}", export.subject),
-        )
-    };
+    let naming = import.naming().map_err(|error| (Reason::ImportInvalid, error.to_string()))?;
+    let export = exporter.export_of(import.kind, &naming.remote).ok_or_else(|| {
+        let text = format!("account `{}` exports no {} that contains `{}`", exporter.name, import.kind, naming.remote);
+        (Reason::ImportNoExport, text)
+    })?;
+    let not_allowed = |why: String| (Reason::ImportNotAuthorized, format!("export `{}`: {why}", export.subject));
     let expires = match &export.access {
         Access::Public => None,
         Access::Position(position) => {
             let token = token_at(&naming.remote, *position);
             // A wildcard there would take up everybody's part, whatever the account is called.
-            let literal = token
-                .is_some_and(|token| token != matching::ANY_TOKEN && token != matching::ANY_TAIL);
+            let literal = token.is_some_and(|token| token != matching::ANY_TOKEN && token != matching::ANY_TAIL);
             if !literal || token != Some(importer.name.as_str().as_bytes()) {
                 let name = &importer.name;
-                return Err(not_allowed(format!(
-                    "token {position} of the imported subject must be `{name}`"
-                )));
+                return Err(not_allowed(format!("token {position} of the imported subject must be `{name}`")));
             }
             None
         }
         Access::Approved(accounts) if accounts.contains(&importer.name) => None,
         Access::Approved(_) => {
-            return Err(not_allowed(format!(
-                "account `{}` is not among those approved",
-                importer.name
-            )));
+            return Err(not_allowed(format!("account `{}` is not among those approved", importer.name)));
         }
-        Access::Token(revocations) => {
-            activation::check(import, naming, importer, exporter, revocations, now).map_err(
-                |error| {
-                    (
-                        error.reason(),
-                        format!("export `{}`: {error}", export.subject),
-                    )
-                },
-            )?
-        }
+        Access::Token(revocations) => activation::check(import, naming, importer, exporter, revocations, now)
+            .map_err(|error| (error.reason(), format!("export `{}`: {error}", export.subject)))?,
     };
     Ok(Authorization { export, expires })
 }

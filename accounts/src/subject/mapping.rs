@@ -86,9 +86,7 @@ impl Mappings {
             percent: mapping.percent(),
             cluster: (!mapping.cluster.is_empty()).then(|| mapping.cluster.clone()),
         };
-        let sources = mappings
-            .iter()
-            .map(|(from, to)| (from.clone(), to.iter().map(destination).collect()));
+        let sources = mappings.iter().map(|(from, to)| (from.clone(), to.iter().map(destination).collect()));
         Self::from_destinations(sources, cluster)
     }
 
@@ -108,9 +106,7 @@ impl Mappings {
                 Err(error) => problems.push(MappingProblem { from, error }),
             }
         }
-        compiled
-            .wildcards
-            .sort_by(|(one, _), (other, _)| one.by_specificity(other));
+        compiled.wildcards.sort_by(|(one, _), (other, _)| one.by_specificity(other));
         (compiled, problems)
     }
 
@@ -123,20 +119,16 @@ impl Mappings {
     ///
     /// `draw(n)` gives a uniform number below `n`.
     pub fn map(&self, subject: &[u8], mut draw: impl FnMut(u32) -> u32) -> MapOutcome {
-        let choice = self.literals.get(subject).or_else(|| {
-            self.wildcards
-                .iter()
-                .find(|(source, _)| source.matches(subject))
-                .map(|(_, choice)| choice)
-        });
+        let choice = self
+            .literals
+            .get(subject)
+            .or_else(|| self.wildcards.iter().find(|(source, _)| source.matches(subject)).map(|(_, choice)| choice));
         let Some(choice) = choice else {
             return MapOutcome::Unchanged;
         };
         match choice.pick(&mut draw) {
             Some(transform) if transform.is_identity() => MapOutcome::Unchanged,
-            Some(transform) => transform
-                .apply(subject, draw)
-                .map_or(MapOutcome::Unchanged, MapOutcome::Mapped),
+            Some(transform) => transform.apply(subject, draw).map_or(MapOutcome::Unchanged, MapOutcome::Mapped),
             None if choice.drops_rest => MapOutcome::Dropped,
             None => MapOutcome::Unchanged,
         }
@@ -147,10 +139,7 @@ impl Mappings {
         if self.literals.contains_key(subject) {
             return Some(String::from_utf8_lossy(subject).into_owned());
         }
-        self.wildcards
-            .iter()
-            .find(|(source, _)| source.matches(subject))
-            .map(|(source, _)| source.to_string())
+        self.wildcards.iter().find(|(source, _)| source.matches(subject)).map(|(source, _)| source.to_string())
     }
 }
 
@@ -167,12 +156,8 @@ impl Choice {
         for (at, destination) in destinations.iter().enumerate() {
             let group = destination.cluster.as_deref();
             let mut earlier = destinations.iter().take(at);
-            if earlier.any(|other| {
-                other.subject == destination.subject && other.cluster.as_deref() == group
-            }) {
-                return Err(MappingError::DuplicateDestination(
-                    destination.subject.clone(),
-                ));
+            if earlier.any(|other| other.subject == destination.subject && other.cluster.as_deref() == group) {
+                return Err(MappingError::DuplicateDestination(destination.subject.clone()));
             }
             let sum = sums.entry(group).or_default();
             *sum += u32::from(destination.percent);
@@ -180,11 +165,8 @@ impl Choice {
                 return Err(MappingError::Weights(*sum));
             }
             let same = destination.subject == from;
-            let transform = if same {
-                Transform::identity(&source)?
-            } else {
-                Transform::mapping(from, &destination.subject)?
-            };
+            let transform =
+                if same { Transform::identity(&source)? } else { Transform::mapping(from, &destination.subject)? };
             compiled.push((group, *sum, transform, same));
         }
         let group = cluster.filter(|name| sums.contains_key(&Some(*name)));
@@ -202,15 +184,8 @@ impl Choice {
         if let [(100, only)] = self.destinations.as_slice() {
             return Some(only);
         }
-        let drawn = if self.destinations.is_empty() {
-            0
-        } else {
-            draw(100)
-        };
-        self.destinations
-            .iter()
-            .find(|(sum, _)| drawn < *sum)
-            .map(|(_, transform)| transform)
+        let drawn = if self.destinations.is_empty() { 0 } else { draw(100) };
+        self.destinations.iter().find(|(sum, _)| drawn < *sum).map(|(_, transform)| transform)
     }
 }
 
@@ -220,17 +195,11 @@ mod tests {
 
     fn to(subject: &str, percent: u8, cluster: &str) -> Destination {
         let cluster = (!cluster.is_empty()).then(|| cluster.to_owned());
-        Destination {
-            subject: subject.to_owned(),
-            percent,
-            cluster,
-        }
+        Destination { subject: subject.to_owned(), percent, cluster }
     }
 
     fn compile(sources: &[(&str, Vec<Destination>)], cluster: Option<&str>) -> Mappings {
-        let sources = sources
-            .iter()
-            .map(|(from, to)| ((*from).to_owned(), to.clone()));
+        let sources = sources.iter().map(|(from, to)| ((*from).to_owned(), to.clone()));
         let (mappings, problems) = Mappings::from_destinations(sources, cluster);
         assert_eq!(problems, vec![]);
         mappings
@@ -258,15 +227,8 @@ mod tests {
     #[test]
     fn literal_then_most_specific_source_wins() {
         let sources = [">", "a.>", "a.*.c", "a.b.*", "a.b.c", "*.b.c"];
-        let all: Vec<(&str, Vec<Destination>)> = sources
-            .iter()
-            .map(|s| {
-                (
-                    *s,
-                    vec![to(&format!("to.{}", s.replace(['*', '>'], "w")), 100, "")],
-                )
-            })
-            .collect();
+        let all: Vec<(&str, Vec<Destination>)> =
+            sources.iter().map(|s| (*s, vec![to(&format!("to.{}", s.replace(['*', '>'], "w")), 100, "")])).collect();
         let all: Vec<_> = all
             .into_iter()
             .map(|(from, mut to)| {
@@ -293,38 +255,23 @@ mod tests {
     fn weights_share_the_messages_out_and_the_rest_stays() {
         let mappings = compile(&[("foo", vec![to("a", 30, ""), to("b", 50, "")])], None);
         let wanted = [("a", 30), ("b", 50), ("Unchanged", 20)];
-        assert_eq!(
-            shares(&mappings, "foo"),
-            wanted.map(|(k, v)| (k.to_owned(), v)).into()
-        );
+        assert_eq!(shares(&mappings, "foo"), wanted.map(|(k, v)| (k.to_owned(), v)).into());
     }
 
     #[test]
     fn a_source_among_its_destinations_loses_the_rest() {
         let mappings = compile(&[("foo", vec![to("foo", 80, "")])], None);
         let wanted = [("Unchanged", 80), ("Dropped", 20)];
-        assert_eq!(
-            shares(&mappings, "foo"),
-            wanted.map(|(k, v)| (k.to_owned(), v)).into()
-        );
+        assert_eq!(shares(&mappings, "foo"), wanted.map(|(k, v)| (k.to_owned(), v)).into());
         let mappings = compile(&[("foo.>", vec![to("foo.>", 0, "")])], None);
-        assert_eq!(
-            shares(&mappings, "foo.x"),
-            [("Dropped".to_owned(), 100)].into()
-        );
+        assert_eq!(shares(&mappings, "foo.x"), [("Dropped".to_owned(), 100)].into());
     }
 
     #[test]
     fn the_local_clusters_group_is_used_then_the_unnamed_one_then_none() {
-        let sources = [(
-            "foo",
-            vec![to("everywhere", 100, ""), to("east", 100, "east")],
-        )];
+        let sources = [("foo", vec![to("everywhere", 100, ""), to("east", 100, "east")])];
         assert_eq!(mapped(&compile(&sources, Some("east")), "foo"), "east");
-        assert_eq!(
-            mapped(&compile(&sources, Some("west")), "foo"),
-            "everywhere"
-        );
+        assert_eq!(mapped(&compile(&sources, Some("west")), "foo"), "everywhere");
         assert_eq!(mapped(&compile(&sources, None), "foo"), "everywhere");
         let named = [("foo", vec![to("east", 100, "east")])];
         assert_eq!(mapped(&compile(&named, Some("west")), "foo"), "Unchanged");
@@ -341,14 +288,8 @@ mod tests {
             ("f", vec![to("x.$1", 100, "")]),
             ("g", vec![to("fine", 100, ""), to("x..y", 100, "elsewhere")]),
         ];
-        let good = (
-            "ok",
-            vec![to("x", 100, "east"), to("y", 100, "west"), to("x", 50, "")],
-        );
-        let sources = bad
-            .iter()
-            .chain([&good])
-            .map(|(from, to)| ((*from).to_owned(), to.clone()));
+        let good = ("ok", vec![to("x", 100, "east"), to("y", 100, "west"), to("x", 50, "")]);
+        let sources = bad.iter().chain([&good]).map(|(from, to)| ((*from).to_owned(), to.clone()));
         let (mappings, problems) = Mappings::from_destinations(sources, Some("west"));
         assert_eq!(problems.len(), bad.len(), "{problems:?}");
         assert_eq!(mapped(&mappings, "ok"), "y");
@@ -357,12 +298,8 @@ mod tests {
 
     #[test]
     fn claims_read_an_absent_weight_as_all() {
-        let mapping = claims::Mapping {
-            subject: "bar.$1".into(),
-            ..claims::Mapping::default()
-        };
-        let (mappings, problems) =
-            Mappings::compile(&[("foo.*".to_owned(), vec![mapping])].into(), None);
+        let mapping = claims::Mapping { subject: "bar.$1".into(), ..claims::Mapping::default() };
+        let (mappings, problems) = Mappings::compile(&[("foo.*".to_owned(), vec![mapping])].into(), None);
         assert!(problems.is_empty() && !mappings.is_empty());
         assert_eq!(mapped(&mappings, "foo.x"), "bar.x");
         assert_eq!(mappings.source_of(b"foo.x").as_deref(), Some("foo.*"));

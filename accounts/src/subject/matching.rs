@@ -12,9 +12,7 @@ pub const ANY_TAIL: &[u8] = b">";
 
 /// The tokens of a subject or pattern, in order; at least one, possibly empty.
 pub fn tokens(subject: &[u8]) -> Tokens<'_> {
-    Tokens {
-        rest: Some(subject),
-    }
+    Tokens { rest: Some(subject) }
 }
 
 /// Iterator of [`tokens`]; knows whether a token it gave was the last.

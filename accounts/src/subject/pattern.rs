@@ -49,10 +49,7 @@ impl Pattern {
         if text.len() > PATTERN_BYTES_MAX {
             return Err(SubjectError::TooLong(text.len()));
         }
-        if text
-            .bytes()
-            .any(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\x0c' | b'\r'))
-        {
+        if text.bytes().any(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\x0c' | b'\r')) {
             return Err(SubjectError::WhiteSpace(text.to_owned()));
         }
         if !matching::is_publishable(text.as_bytes()) {
@@ -61,18 +58,12 @@ impl Pattern {
         if !matching::is_valid(text.as_bytes()) {
             return Err(SubjectError::TailNotLast(text.to_owned()));
         }
-        Ok(Self {
-            text: Arc::from(text),
-            literal: matching::is_literal(text.as_bytes()),
-        })
+        Ok(Self { text: Arc::from(text), literal: matching::is_literal(text.as_bytes()) })
     }
 
     /// The pattern that matches every subject: `>`.
     pub fn everything() -> Self {
-        Self {
-            text: Arc::from(">"),
-            literal: false,
-        }
+        Self { text: Arc::from(">"), literal: false }
     }
 
     /// The text as it was read.
@@ -97,9 +88,7 @@ impl Pattern {
 
     /// Number of `*` tokens; a trailing `>` does not count.
     pub fn wildcard_count(&self) -> usize {
-        matching::tokens(self.as_bytes())
-            .filter(|token| *token == matching::ANY_TOKEN)
-            .count()
+        matching::tokens(self.as_bytes()).filter(|token| *token == matching::ANY_TOKEN).count()
     }
 
     /// True if the last token is `>`.
@@ -109,11 +98,7 @@ impl Pattern {
 
     /// True if the literal `subject` is one of its subjects.
     pub fn matches(&self, subject: &[u8]) -> bool {
-        if self.literal {
-            self.as_bytes() == subject
-        } else {
-            matching::matches(self.as_bytes(), subject)
-        }
+        if self.literal { self.as_bytes() == subject } else { matching::matches(self.as_bytes(), subject) }
     }
 
     /// True if it matches every subject that `other` matches.
@@ -138,11 +123,7 @@ impl Pattern {
     pub fn by_specificity(&self, other: &Self) -> Ordering {
         let ours = matching::tokens(self.as_bytes()).map(looseness);
         let theirs = matching::tokens(other.as_bytes()).map(looseness);
-        other
-            .literal
-            .cmp(&self.literal)
-            .then_with(|| ours.cmp(theirs))
-            .then_with(|| self.text.cmp(&other.text))
+        other.literal.cmp(&self.literal).then_with(|| ours.cmp(theirs)).then_with(|| self.text.cmp(&other.text))
     }
 }
 
@@ -202,10 +183,7 @@ mod tests {
         ] {
             assert_eq!(Pattern::parse(text), Err(wanted), "{text:?}");
         }
-        assert_eq!(
-            Pattern::parse(&"a".repeat(5000)),
-            Err(SubjectError::TooLong(5000))
-        );
+        assert_eq!(Pattern::parse(&"a".repeat(5000)), Err(SubjectError::TooLong(5000)));
     }
 
     #[test]
@@ -220,13 +198,8 @@ mod tests {
 
     #[test]
     fn the_contained_pattern_is_the_more_specific() {
-        let ordered = [
-            "a.b", "a.b.*", "a.b.>", "a.*.c", "a.*", "a.>", "*.b", "*.>", ">",
-        ];
-        let patterns: Vec<Pattern> = ordered
-            .iter()
-            .map(|text| Pattern::parse(text).unwrap())
-            .collect();
+        let ordered = ["a.b", "a.b.*", "a.b.>", "a.*.c", "a.*", "a.>", "*.b", "*.>", ">"];
+        let patterns: Vec<Pattern> = ordered.iter().map(|text| Pattern::parse(text).unwrap()).collect();
         for one in &patterns {
             for other in &patterns {
                 if one != other && other.contains(one) {

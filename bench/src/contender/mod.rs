@@ -61,12 +61,7 @@ impl Contender {
         let output = Command::new(&self.binary).arg("--version").output();
         let output = output.with_context(|| format!("cannot run `{}`", self.binary.display()))?;
         let text = String::from_utf8_lossy(&output.stdout);
-        Ok(text
-            .lines()
-            .next()
-            .unwrap_or("unknown version")
-            .trim()
-            .to_owned())
+        Ok(text.lines().next().unwrap_or("unknown version").trim().to_owned())
     }
 
     /// Starts a fresh server and waits until it greets a client.
@@ -82,9 +77,7 @@ impl Contender {
 impl Kind {
     const fn remedy(self) -> &'static str {
         match self {
-            Self::Cordon => {
-                "build it with `cargo build --release -p cordon`, or name it with `--cordon PATH`"
-            }
+            Self::Cordon => "build it with `cargo build --release -p cordon`, or name it with `--cordon PATH`",
             Self::Forwarder => "build it with `cargo build --release -p cordon-bench`",
             Self::Nats => "name it with `--nats-server PATH`",
         }

@@ -30,10 +30,7 @@ impl Running {
         let folder = tempfile::Builder::new().prefix("cordon-bench-").tempdir()?;
         let address = free_address()?;
         let configuration = folder.path().join("server.conf");
-        fs::write(
-            &configuration,
-            config::text(contender.kind, address, security),
-        )?;
+        fs::write(&configuration, config::text(contender.kind, address, security))?;
         let output = File::create(folder.path().join("output"))?;
         let child = command(contender, &configuration, address)
             .current_dir(folder.path())
@@ -42,11 +39,7 @@ impl Running {
             .stderr(output)
             .spawn()
             .with_context(|| format!("cannot run `{}`", contender.binary.display()))?;
-        let mut running = Self {
-            child,
-            address,
-            folder,
-        };
+        let mut running = Self { child, address, folder };
         running.await_greeting()?;
         Ok(running)
     }
@@ -69,10 +62,7 @@ impl Running {
     pub(crate) fn check(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
-            Some(status) => bail!(
-                "the server ended by itself ({status}); it printed:\n{}",
-                self.output()
-            ),
+            Some(status) => bail!("the server ended by itself ({status}); it printed:\n{}", self.output()),
         }
     }
 
@@ -91,12 +81,7 @@ impl Running {
             }
             self.check()?;
             if start.elapsed() > PATIENCE {
-                bail!(
-                    "no INFO on `{}` within {} s; it printed:\n{}",
-                    self.address,
-                    PATIENCE.as_secs(),
-                    self.output()
-                );
+                bail!("no INFO on `{}` within {} s; it printed:\n{}", self.address, PATIENCE.as_secs(), self.output());
             }
             thread::sleep(Duration::from_millis(5));
         }
@@ -140,9 +125,7 @@ fn greets(address: SocketAddr) -> bool {
         return false;
     };
     let mut start = [0; 5];
-    socket
-        .set_read_timeout(Some(Duration::from_secs(1)))
-        .is_ok()
+    socket.set_read_timeout(Some(Duration::from_secs(1))).is_ok()
         && socket.read_exact(&mut start).is_ok()
         && &start == b"INFO "
 }

@@ -57,10 +57,7 @@ fn measure(run: &Run<'_>, full: usize) -> Result<Vec<Figure>> {
     let idle_from = cpu_seconds(run.server.pid())?;
     thread::sleep(run.pace.window);
     let idle_cpu = (cpu_seconds(run.server.pid())? - idle_from) / run.pace.window.as_secs_f64();
-    figures.push(Figure::new(
-        Metric::ConnectionKib,
-        memory / links.len() as f64,
-    ));
+    figures.push(Figure::new(Metric::ConnectionKib, memory / links.len() as f64));
     figures.push(Figure::new(Metric::IdleCpuPercent, idle_cpu * 100.0));
 
     // Every connection must still be there.
@@ -80,17 +77,13 @@ fn connect(run: &Run<'_>, count: usize) -> Result<Vec<Link>> {
                 scope.spawn(move || {
                     numbers
                         .map(|number| {
-                            run.dialer(number % TENANTS)
-                                .connect_idle(&format!("SUB bench.idle.{number} 1\r\n"))
+                            run.dialer(number % TENANTS).connect_idle(&format!("SUB bench.idle.{number} 1\r\n"))
                         })
                         .collect::<Result<Vec<_>>>()
                 })
             })
             .collect();
-        let parts = threads
-            .into_iter()
-            .map(joined)
-            .collect::<Result<Vec<_>>>()?;
+        let parts = threads.into_iter().map(joined).collect::<Result<Vec<_>>>()?;
         Ok(parts.into_iter().flatten().collect())
     })
 }

@@ -10,10 +10,7 @@ pub(super) const SCENARIOS: [Scenario; 1] = [Scenario {
     title: "1:1, 100 B headers + 128 B",
     entry: Entry::Plain,
     measure: |run| {
-        let shape = Shape {
-            headers: true,
-            ..Shape::plain("bench.headers", 128)
-        };
+        let shape = Shape { headers: true, ..Shape::plain("bench.headers", 128) };
         traffic::measure(run, &[Lane::one_to_one(shape)])
     },
 }];

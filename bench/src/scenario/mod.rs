@@ -67,20 +67,11 @@ pub(crate) fn forwarded() -> Vec<Scenario> {
 /// When a name is unknown; with those that exist.
 pub(crate) fn chosen(names: &[String]) -> Result<Vec<Scenario>> {
     let all = all();
-    if let Some(unknown) = names
-        .iter()
-        .find(|name| all.iter().all(|scenario| scenario.name != name.as_str()))
-    {
+    if let Some(unknown) = names.iter().find(|name| all.iter().all(|scenario| scenario.name != name.as_str())) {
         let known: Vec<_> = all.iter().map(|scenario| scenario.name).collect();
-        bail!(
-            "there is no scenario `{unknown}`; there are {}",
-            known.join(", ")
-        );
+        bail!("there is no scenario `{unknown}`; there are {}", known.join(", "));
     }
-    Ok(all
-        .into_iter()
-        .filter(|scenario| names.is_empty() || names.iter().any(|name| name == scenario.name))
-        .collect())
+    Ok(all.into_iter().filter(|scenario| names.is_empty() || names.iter().any(|name| name == scenario.name)).collect())
 }
 
 #[cfg(test)]

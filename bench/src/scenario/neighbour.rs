@@ -26,10 +26,7 @@ pub(super) const SCENARIOS: [Scenario; 1] = [Scenario {
 fn measure(run: &Run<'_>) -> Result<Vec<Figure>> {
     let responder = connect_responder(&run.dialer(0))?;
     let requester = Requester::connect(&run.dialer(0))?;
-    let busy = Lane {
-        tenant: 1,
-        ..Lane::one_to_one(Shape::plain("bench.busy", 128))
-    };
+    let busy = Lane { tenant: 1, ..Lane::one_to_one(Shape::plain("bench.busy", 128)) };
     let progress = Progress::default();
     let answered = AtomicBool::new(false);
     thread::scope(|scope| {

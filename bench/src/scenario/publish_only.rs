@@ -17,12 +17,8 @@ use crate::traffic::joined;
 /// Batches that may be unanswered: enough to keep the server busy, few enough to stop soon.
 const UNANSWERED_MAX: u64 = 16;
 
-pub(super) const SCENARIOS: [Scenario; 1] = [Scenario {
-    name: "publish_only_128",
-    title: "publish without interest, 128 B",
-    entry: Entry::Plain,
-    measure,
-}];
+pub(super) const SCENARIOS: [Scenario; 1] =
+    [Scenario { name: "publish_only_128", title: "publish without interest, 128 B", entry: Entry::Plain, measure }];
 
 fn measure(run: &Run<'_>) -> Result<Vec<Figure>> {
     let link = run.dialer(0).connect("")?;

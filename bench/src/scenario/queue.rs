@@ -10,12 +10,8 @@ pub(super) const SCENARIOS: [Scenario; 1] = [Scenario {
     title: "queue 4:8, 128 B",
     entry: Entry::Plain,
     measure: |run| {
-        let lane = Lane {
-            publishers: 4,
-            subscribers: 8,
-            queue: true,
-            ..Lane::one_to_one(Shape::plain("bench.queue", 128))
-        };
+        let lane =
+            Lane { publishers: 4, subscribers: 8, queue: true, ..Lane::one_to_one(Shape::plain("bench.queue", 128)) };
         traffic::measure(run, &[lane])
     },
 }];

@@ -24,19 +24,13 @@ use crate::wire::Frame;
 /// Time between two messages: 10,000 a second.
 const INTERVAL: Duration = Duration::from_micros(100);
 
-pub(super) const SCENARIOS: [Scenario; 1] = [Scenario {
-    name: "steady_10k",
-    title: "1:1 at 10,000/s, 128 B",
-    entry: Entry::Plain,
-    measure,
-}];
+pub(super) const SCENARIOS: [Scenario; 1] =
+    [Scenario { name: "steady_10k", title: "1:1 at 10,000/s, 128 B", entry: Entry::Plain, measure }];
 
 fn measure(run: &Run<'_>) -> Result<Vec<Figure>> {
     let shape = Shape::plain("bench.steady", 128);
     let flow = Flow::new(shape.delivery().length, 1);
-    let subscriber = run
-        .dialer(0)
-        .connect(&format!("SUB {} {SID}\r\n", shape.subject))?;
+    let subscriber = run.dialer(0).connect(&format!("SUB {} {SID}\r\n", shape.subject))?;
     let publisher = run.dialer(0).connect("")?;
     let (progress, received) = (Progress::default(), AtomicBool::new(false));
     // Message n is due n intervals after this; sender and receiver work it out from the stamp alone.
@@ -60,11 +54,7 @@ fn measure(run: &Run<'_>) -> Result<Vec<Figure>> {
         progress.measuring.store(false, Relaxed);
         progress.over.store(true, Relaxed);
         let written = joined(writing);
-        let settled = if written.is_ok() {
-            settle(&[&flow])
-        } else {
-            Ok(())
-        };
+        let settled = if written.is_ok() { settle(&[&flow]) } else { Ok(()) };
         received.store(true, Relaxed);
         let latencies = joined(reading)?;
         written.and(settled)?;
@@ -81,13 +71,7 @@ fn due(number: u64) -> Duration {
     INTERVAL * u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-fn publish(
-    mut link: Link,
-    shape: &Shape,
-    start: Instant,
-    flow: &Flow,
-    progress: &Progress,
-) -> Result<()> {
+fn publish(mut link: Link, shape: &Shape, start: Instant, flow: &Flow, progress: &Progress) -> Result<()> {
     let mut frame = shape.batch(1);
     let mut outgoing = Vec::new();
     let mut next = 1;
@@ -108,13 +92,7 @@ fn publish(
     link.fence()
 }
 
-fn receive(
-    mut link: Link,
-    start: Instant,
-    flow: &Flow,
-    progress: &Progress,
-    over: &AtomicBool,
-) -> Result<Histogram> {
+fn receive(mut link: Link, start: Instant, flow: &Flow, progress: &Progress, over: &AtomicBool) -> Result<Histogram> {
     link.glance()?;
     let mut inbox = Inbox::new();
     inbox.load(&link.take_pending());
@@ -131,8 +109,7 @@ fn receive(
         inbox.frames(|frame| {
             match frame {
                 Frame::Message(message) => {
-                    let number =
-                        stamp::read(message.payload).filter(|number| order.advances(*number));
+                    let number = stamp::read(message.payload).filter(|number| order.advances(*number));
                     let Some(number) = number else {
                         bail!("a message came twice, late or changed");
                     };

@@ -49,10 +49,7 @@ fn insert(run: &Run<'_>) -> Result<Vec<Figure>> {
     subscribe(&mut links, count)?;
     let mut figures = run.since(&mark, count as u64)?;
     let memory = (rss_kib(run.server.pid())? - memory_before) * 1024.0;
-    figures.push(Figure::new(
-        Metric::SubscriptionBytes,
-        memory / count as f64,
-    ));
+    figures.push(Figure::new(Metric::SubscriptionBytes, memory / count as f64));
     Ok(figures)
 }
 
@@ -61,9 +58,7 @@ fn publish(run: &Run<'_>) -> Result<Vec<Figure>> {
     let mut links = connect(run)?;
     subscribe(&mut links, count)?;
     let flow = Flow::new(Shape::plain(subject(count), PAYLOAD).delivery().length, 1);
-    let receivers = links
-        .into_iter()
-        .map(|link| Receiver::new(link, None, &flow));
+    let receivers = links.into_iter().map(|link| Receiver::new(link, None, &flow));
     let publisher = Publisher {
         link: run.dialer(0).connect("")?,
         number: 0,
@@ -77,9 +72,7 @@ fn publish(run: &Run<'_>) -> Result<Vec<Figure>> {
 }
 
 fn connect(run: &Run<'_>) -> Result<Vec<Link>> {
-    (0..CONNECTIONS)
-        .map(|_| run.dialer(0).connect(""))
-        .collect()
+    (0..CONNECTIONS).map(|_| run.dialer(0).connect("")).collect()
 }
 
 /// Subscribes to `count` subjects and waits until the server has taken all.
@@ -121,9 +114,5 @@ fn subject(number: usize) -> String {
 
 /// What it is received by.
 fn pattern(number: usize) -> String {
-    if number.is_multiple_of(5) {
-        format!("bench.r{}.d{number}.*", number % 50)
-    } else {
-        subject(number)
-    }
+    if number.is_multiple_of(5) { format!("bench.r{}.d{number}.*", number % 50) } else { subject(number) }
 }

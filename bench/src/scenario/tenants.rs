@@ -26,9 +26,6 @@ pub(super) const SCENARIOS: [Scenario; 2] = [
 ];
 
 fn pairs(run: &Run<'_>, tenants: usize) -> Result<Vec<Figure>> {
-    let lane = |tenant| Lane {
-        tenant,
-        ..Lane::one_to_one(Shape::plain("bench.tenant", 128))
-    };
+    let lane = |tenant| Lane { tenant, ..Lane::one_to_one(Shape::plain("bench.tenant", 128)) };
     traffic::measure(run, &(0..tenants).map(lane).collect::<Vec<_>>())
 }

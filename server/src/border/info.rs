@@ -16,7 +16,12 @@ use crate::tenant::Tenant;
 ///
 /// Only the account and round-trip time unless the import shares more. Along a chain the first
 /// requester stays and `svc` names the account in between.
-pub(super) fn request_info(broker: &Broker, importer: &Arc<Tenant>, crossing: &Crossing, message: &Message<'_>) -> Vec<u8> {
+pub(super) fn request_info(
+    broker: &Broker,
+    importer: &Arc<Tenant>,
+    crossing: &Crossing,
+    message: &Message<'_>,
+) -> Vec<u8> {
     if !message.passage.crossings.is_empty()
         && let Some(first) = headers::value(message.header(), headers::REQUEST_INFO)
         && let Ok(Value::Object(mut fields)) = serde_json::from_slice(first)
@@ -28,7 +33,12 @@ pub(super) fn request_info(broker: &Broker, importer: &Arc<Tenant>, crossing: &C
 }
 
 /// What is told of a connection: its account and round-trip time, and who it is if that is shared.
-pub(super) fn fields(broker: &Broker, tenant: &Tenant, shared: bool, connection: Option<&Connection>) -> Map<String, Value> {
+pub(super) fn fields(
+    broker: &Broker,
+    tenant: &Tenant,
+    shared: bool,
+    connection: Option<&Connection>,
+) -> Map<String, Value> {
     let mut fields = Map::new();
     fields.insert("acc".to_owned(), json!(tenant.name.as_str()));
     if let Some(connection) = connection {

@@ -58,7 +58,13 @@ impl Outcome {
 
 impl Probe {
     /// Measures this request, if the export asks for it and the draw or its headers select it.
-    pub(super) fn choose(broker: &Broker, importer: &Tenant, crossing: &Crossing, message: &Message<'_>, batch: &mut Batch) -> Option<Self> {
+    pub(super) fn choose(
+        broker: &Broker,
+        importer: &Tenant,
+        crossing: &Crossing,
+        message: &Message<'_>,
+        batch: &mut Batch,
+    ) -> Option<Self> {
         let latency = crossing.latency.as_ref()?;
         let drawn = match latency.sampling {
             Sampling::Percent(percent) => batch.draw(100) < u32::try_from(percent).unwrap_or(0),
@@ -68,7 +74,8 @@ impl Probe {
         if !drawn && !asked {
             return None;
         }
-        let requestor_rtt_ns = message.origin.map_or(0, |origin| origin.traffic.rtt.load(std::sync::atomic::Ordering::Relaxed));
+        let requestor_rtt_ns =
+            message.origin.map_or(0, |origin| origin.traffic.rtt.load(std::sync::atomic::Ordering::Relaxed));
         Some(Self {
             results: latency.results.as_str().as_bytes().into(),
             started_ns: broker.clock.unix_nanos(),
@@ -79,9 +86,17 @@ impl Probe {
     }
 
     /// Publishes the figure in the exporter's account.
-    pub(super) fn publish(&self, broker: &Broker, exporter: &Tenant, outcome: Outcome, responder: Option<&Connection>, batch: &mut Batch) {
+    pub(super) fn publish(
+        &self,
+        broker: &Broker,
+        exporter: &Tenant,
+        outcome: Outcome,
+        responder: Option<&Connection>,
+        batch: &mut Batch,
+    ) {
         let now_ns = broker.clock.unix_nanos();
-        let responder_rtt_ns = responder.map_or(0, |responder| responder.traffic.rtt.load(std::sync::atomic::Ordering::Relaxed));
+        let responder_rtt_ns =
+            responder.map_or(0, |responder| responder.traffic.rtt.load(std::sync::atomic::Ordering::Relaxed));
         let elapsed = u64::try_from(now_ns.saturating_sub(self.started_ns)).unwrap_or(0);
         let (status, description) = outcome.status();
         let mut event = Map::new();
@@ -110,15 +125,19 @@ impl Probe {
 
 /// Whether the headers ask to be measured, and those of the family that decided.
 fn tracing_headers(block: &[u8]) -> (bool, Map<String, Value>) {
-    let value = |name: &str| headers::value(block, name.as_bytes()).map(|value| String::from_utf8_lossy(value).into_owned());
+    let value =
+        |name: &str| headers::value(block, name.as_bytes()).map(|value| String::from_utf8_lossy(value).into_owned());
     for family in FAMILIES {
-        let found: Map<String, Value> = family.iter().filter_map(|name| Some(((*name).to_owned(), json!([value(name)?])))).collect();
+        let found: Map<String, Value> =
+            family.iter().filter_map(|name| Some(((*name).to_owned(), json!([value(name)?])))).collect();
         if found.is_empty() {
             continue;
         }
         let asked = match family.first().copied() {
             Some("Uber-Trace-Id") => value("Uber-Trace-Id").is_some_and(|id| hex_flag(&id, ':')),
-            Some("X-B3-Sampled") => value("X-B3-Sampled").map_or_else(|| value("X-B3-TraceId").is_some(), |sampled| sampled == "1"),
+            Some("X-B3-Sampled") => {
+                value("X-B3-Sampled").map_or_else(|| value("X-B3-TraceId").is_some(), |sampled| sampled == "1")
+            }
             Some("B3") => value("B3").is_some_and(|b3| b3 != "0" && b3.split('-').nth(2) != Some("0")),
             _ => value("Traceparent").is_some_and(|parent| hex_flag(&parent, '-')),
         };
@@ -130,7 +149,8 @@ fn tracing_headers(block: &[u8]) -> (bool, Map<String, Value>) {
 /// Four parts, the last of which is a hexadecimal number with its lowest bit set.
 fn hex_flag(text: &str, separator: char) -> bool {
     let parts: Vec<&str> = text.split(separator).collect();
-    parts.len() == 4 && parts.last().and_then(|last| u8::from_str_radix(last, 16).ok()).is_some_and(|flags| flags & 1 == 1)
+    parts.len() == 4
+        && parts.last().and_then(|last| u8::from_str_radix(last, 16).ok()).is_some_and(|flags| flags & 1 == 1)
 }
 
 #[cfg(test)]

@@ -132,7 +132,8 @@ impl Replies {
 
     /// Closes the ways back to one importer that one import of it was behind.
     pub(super) fn end_import(&self, importer: &Arc<Tenant>, export: &Pattern) {
-        let is_its = |owed: &Owed| owed.importer.as_ptr() == Arc::as_ptr(importer) && owed.export.as_ref() == Some(export);
+        let is_its =
+            |owed: &Owed| owed.importer.as_ptr() == Arc::as_ptr(importer) && owed.export.as_ref() == Some(export);
         self.open.lock().retain(|_, owed| !is_its(owed));
     }
 
@@ -259,7 +260,11 @@ impl Owed {
     }
 
     fn is_awaited(&self) -> bool {
-        if self.requester.as_ref().is_some_and(|requester| requester.upgrade().is_none_or(|connection| connection.closing().is_some())) {
+        if self
+            .requester
+            .as_ref()
+            .is_some_and(|requester| requester.upgrade().is_none_or(|connection| connection.closing().is_some()))
+        {
             return false;
         }
         self.importer.upgrade().is_some_and(|importer| {
@@ -283,7 +288,9 @@ impl Receiver for Answers {
             return false;
         }
         let ends = message.body.is_empty();
-        let Some(owed) = exporter.crossings.replies.take(message.subject, ends, broker.clock.nanos()) else { return false };
+        let Some(owed) = exporter.crossings.replies.take(message.subject, ends, broker.clock.nanos()) else {
+            return false;
+        };
         let Some(importer) = owed.importer.upgrade() else { return false };
         let mut set = MatchSet::default();
         importer.interest.matches(&owed.reply, &mut set);
@@ -380,7 +387,10 @@ mod tests {
         }
         assert!(open.remove(&[b'a', 0]).is_some() && open.remove(&[b'a', 0]).is_none());
         open.retain(|subject, _| subject.first() == Some(&b'a'));
-        assert_eq!(open.by_importer.values().map(|held| (held.replies, held.bytes)).collect::<Vec<_>>(), [(9, 9 * owed(&a, b"r").size())]);
+        assert_eq!(
+            open.by_importer.values().map(|held| (held.replies, held.bytes)).collect::<Vec<_>>(),
+            [(9, 9 * owed(&a, b"r").size())]
+        );
         open.retain(|_, _| false);
         assert!(open.by_importer.is_empty());
     }

@@ -68,8 +68,15 @@ impl Crossings {
     }
 
     /// Puts exactly `wanted` in force. A crossing that stays the same is not interrupted.
-    pub(super) fn replace(&self, broker: &Arc<Broker>, importer: &Arc<Tenant>, wanted: Vec<Arc<Crossing>>, refused: Vec<ImportRefusal>) {
-        let (services, streams): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|crossing| crossing.kind == ExportKind::Service);
+    pub(super) fn replace(
+        &self,
+        broker: &Arc<Broker>,
+        importer: &Arc<Tenant>,
+        wanted: Vec<Arc<Crossing>>,
+        refused: Vec<ImportRefusal>,
+    ) {
+        let (services, streams): (Vec<_>, Vec<_>) =
+            wanted.into_iter().partition(|crossing| crossing.kind == ExportKind::Service);
         self.replace_services(broker, importer, services);
         self.replace_streams(broker, importer, streams);
         self.table.lock().refused = refused;
@@ -77,7 +84,9 @@ impl Crossings {
 
     fn replace_services(&self, broker: &Arc<Broker>, importer: &Arc<Tenant>, wanted: Vec<Arc<Crossing>>) {
         let mut table = self.table.lock();
-        let (kept, ended): (Vec<_>, Vec<_>) = std::mem::take(&mut table.services).into_iter().partition(|(old, _)| wanted.iter().any(|new| same(old, new)));
+        let (kept, ended): (Vec<_>, Vec<_>) = std::mem::take(&mut table.services)
+            .into_iter()
+            .partition(|(old, _)| wanted.iter().any(|new| same(old, new)));
         table.services = kept;
         let mut begun = Vec::new();
         for crossing in wanted {
@@ -111,7 +120,8 @@ impl Crossings {
 
     fn replace_streams(&self, broker: &Arc<Broker>, importer: &Arc<Tenant>, wanted: Vec<Arc<Crossing>>) {
         let mut table = self.table.lock();
-        let new: Vec<_> = wanted.iter().filter(|new| !table.streams.iter().any(|old| same(old, new))).cloned().collect();
+        let new: Vec<_> =
+            wanted.iter().filter(|new| !table.streams.iter().any(|old| same(old, new))).cloned().collect();
         self.streams.store(!wanted.is_empty(), Ordering::Release);
         table.shadows.retain(|_, shadows| {
             shadows.retain(|shadow| {
@@ -146,11 +156,17 @@ impl Crossings {
             if let Some(subscription) = stream::shadow(original, crossing) {
                 let mut table = self.table.lock();
                 let held = table.shadows.entry(address(original)).or_default();
-                let known = held.iter().any(|shadow| same(&shadow.crossing, crossing) && shadow.subscription.subject == subscription.subject);
+                let known = held.iter().any(|shadow| {
+                    same(&shadow.crossing, crossing) && shadow.subscription.subject == subscription.subject
+                });
                 if known || original.is_closed() || !table.streams.iter().any(|current| same(current, crossing)) {
                     continue;
                 }
-                let shadow = Shadow { crossing: crossing.clone(), exporter: exporter.clone(), subscription: subscription.clone() };
+                let shadow = Shadow {
+                    crossing: crossing.clone(),
+                    exporter: exporter.clone(),
+                    subscription: subscription.clone(),
+                };
                 table.shadows.entry(address(original)).or_default().push(shadow);
                 self.shadows.store(true, Ordering::Release);
                 exporter.interest.insert(subscription);

@@ -38,7 +38,9 @@ pub fn read(node: &Node, into: &mut Authorization, problems: &mut Vec<Problem>) 
             "token" => into.token = Some(SecretString::from(value.text()?)),
             "timeout" => into.timeout = Some(value.duration()?),
             "users" => users = Some(value.clone()),
-            "permissions" | "default_permissions" | "default_permission" => permissions = Some(read_permissions(value, &mut nested)),
+            "permissions" | "default_permissions" | "default_permission" => {
+                permissions = Some(read_permissions(value, &mut nested));
+            }
             _ => return Ok(false),
         }
         Ok(true)
@@ -69,7 +71,10 @@ pub fn read_accounts(node: &Node, into: &mut Authorization, problems: &mut Vec<P
     };
     for entry in entries {
         if entry.key == AccountName::GLOBAL {
-            problems.push(Problem { place: entry.place.clone(), text: "`$G` is a reserved account: choose another name".to_owned() });
+            problems.push(Problem {
+                place: entry.place.clone(),
+                text: "`$G` is a reserved account: choose another name".to_owned(),
+            });
             continue;
         }
         let account = AccountName::new(entry.key.as_str());
@@ -78,8 +83,11 @@ pub fn read_accounts(node: &Node, into: &mut Authorization, problems: &mut Vec<P
             match option {
                 "users" => users = Some(value.clone()),
                 "default_permissions" | "permissions" => permissions = Some(read_permissions(value, &mut nested)),
-                "exports" | "imports" | "mappings" | "maps" | "limits" | "jetstream" | "msg_trace" | "trace_dest" | "nkey" => {
-                    return Err(value.problem(format!("`{option}` of configured accounts is not supported: use accounts of an operator for it")));
+                "exports" | "imports" | "mappings" | "maps" | "limits" | "jetstream" | "msg_trace" | "trace_dest"
+                | "nkey" => {
+                    return Err(value.problem(format!(
+                        "`{option}` of configured accounts is not supported: use accounts of an operator for it"
+                    )));
                 }
                 _ => return Ok(false),
             }
@@ -92,7 +100,13 @@ pub fn read_accounts(node: &Node, into: &mut Authorization, problems: &mut Vec<P
     }
 }
 
-fn read_users(node: &Node, account: &AccountName, default: Option<&Arc<Permissions>>, into: &mut Authorization, problems: &mut Vec<Problem>) {
+fn read_users(
+    node: &Node,
+    account: &AccountName,
+    default: Option<&Arc<Permissions>>,
+    into: &mut Authorization,
+    problems: &mut Vec<Problem>,
+) {
     let Value::List(items) = &node.value else {
         return problems.push(node.problem("`users` must be a list of maps, like [{user: alice, password: \"..\"}]"));
     };
@@ -101,7 +115,12 @@ fn read_users(node: &Node, account: &AccountName, default: Option<&Arc<Permissio
     }
 }
 
-fn read_user(node: &Node, account: &AccountName, default: Option<&Arc<Permissions>>, problems: &mut Vec<Problem>) -> Option<ConfiguredUser> {
+fn read_user(
+    node: &Node,
+    account: &AccountName,
+    default: Option<&Arc<Permissions>>,
+    problems: &mut Vec<Problem>,
+) -> Option<ConfiguredUser> {
     let (mut name, mut password, mut key, mut permissions) = (None, None, None, None);
     let (mut types, mut proxy, mut nested) = (Vec::new(), false, Vec::new());
     node.read(problems, |option, value| {
@@ -110,7 +129,9 @@ fn read_user(node: &Node, account: &AccountName, default: Option<&Arc<Permission
             "pass" | "password" => password = Some(SecretString::from(value.text()?)),
             "nkey" => {
                 let text = value.text()?;
-                key = Some(UserKey::parse(text).map_err(|error| value.problem(format!("`{text}` is no user key: {error}")))?);
+                key = Some(
+                    UserKey::parse(text).map_err(|error| value.problem(format!("`{text}` is no user key: {error}")))?,
+                );
             }
             "permissions" | "permission" | "authorization" => permissions = Some(read_permissions(value, &mut nested)),
             "allowed_connection_types" | "connection_types" | "clients" => {
@@ -124,7 +145,9 @@ fn read_user(node: &Node, account: &AccountName, default: Option<&Arc<Permission
     problems.append(&mut nested);
     let mut user = match (name, key, password) {
         (None, Some(key), None) => ConfiguredUser::new("", Credential::Nkey(key), account.clone()),
-        (Some(name), None, Some(password)) => ConfiguredUser::new(name, Credential::Password(password), account.clone()),
+        (Some(name), None, Some(password)) => {
+            ConfiguredUser::new(name, Credential::Password(password), account.clone())
+        }
         // Known by its certificate alone, on a listener that maps certificates.
         (Some(name), None, None) => ConfiguredUser::new(name, Credential::Certificate, account.clone()),
         _ => {
@@ -187,7 +210,9 @@ fn responses(node: &Node, problems: &mut Vec<Problem>) -> Result<Option<Response
     node.read(problems, |option, value| {
         match option {
             "max" | "max_msgs" | "max_messages" | "max_responses" => claim.max = value.integer()?,
-            "expires" | "expiration" | "ttl" => claim.ttl = i64::try_from(value.duration()?.as_nanos()).unwrap_or(i64::MAX),
+            "expires" | "expiration" | "ttl" => {
+                claim.ttl = i64::try_from(value.duration()?.as_nanos()).unwrap_or(i64::MAX);
+            }
             _ => return Ok(false),
         }
         Ok(true)

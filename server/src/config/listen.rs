@@ -54,7 +54,8 @@ pub fn host(node: &Node) -> Result<IpAddr, Problem> {
 /// A [`Problem`] at the value's place, if it is nothing of that kind.
 pub fn port(node: &Node) -> Result<u16, Problem> {
     let number = node.integer()?;
-    port_of(number).ok_or_else(|| node.problem(format!("`{number}` is no port: give one from 1 to 65535, or -1 for any")))
+    port_of(number)
+        .ok_or_else(|| node.problem(format!("`{number}` is no port: give one from 1 to 65535, or -1 for any")))
 }
 
 fn port_of(number: i64) -> Option<u16> {

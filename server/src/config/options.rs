@@ -78,7 +78,9 @@ impl Draft {
             "port" => self.port = Some(listen::port(value)?),
             "server_name" => self.broker.server_name = name(value)?,
             "http" => self.monitor = Some(listen::address(value)?),
-            "http_port" | "monitor_port" => self.monitor = Some(Partial { host: None, port: Some(listen::port(value)?) }),
+            "http_port" | "monitor_port" => {
+                self.monitor = Some(Partial { host: None, port: Some(listen::port(value)?) });
+            }
             "tls" => self.tls = tls::read(value, problems),
             "allow_non_tls" => self.allow_plain = value.switch()?,
             "insecure_no_tls" => self.insecure_no_tls = value.switch()?,
@@ -92,12 +94,17 @@ impl Draft {
         match option {
             "max_connections" | "max_conn" => broker.max_connections = usize::try_from(value.integer()?).unwrap_or(0),
             "max_subscriptions" | "max_subs" => broker.max_subscriptions = Some(value.size()?).filter(|max| *max > 0),
-            "max_sub_tokens" | "max_subscription_tokens" => broker.max_sub_tokens = Some(value.size()?).filter(|max| *max > 0),
+            "max_sub_tokens" | "max_subscription_tokens" => {
+                broker.max_sub_tokens = Some(value.size()?).filter(|max| *max > 0);
+            }
             "max_control_line" => broker.max_control_line = positive(value)?,
             "max_payload" => broker.max_payload = positive(value)?,
             "max_pending" => broker.max_pending = positive(value)?,
             "ping_interval" => broker.ping_interval = not_zero(value)?,
-            "ping_max" => broker.ping_max = u32::try_from(positive(value)?).map_err(|_| value.problem("`ping_max` is too large"))?,
+            "ping_max" => {
+                broker.ping_max =
+                    u32::try_from(positive(value)?).map_err(|_| value.problem("`ping_max` is too large"))?;
+            }
             "write_deadline" => broker.write_deadline = not_zero(value)?,
             "no_fast_producer_stall" => broker.no_fast_producer_stall = value.switch()?,
             "lame_duck_duration" => broker.lame_duck_duration = value.duration()?,
@@ -133,11 +140,20 @@ impl Draft {
             "log_file" | "logfile" => self.log.file = Some(PathBuf::from(value.text()?)),
             "pid_file" | "pidfile" => self.pid_file = Some(PathBuf::from(value.text()?)),
             "data_dir" => self.data_dir = Some(PathBuf::from(value.text()?)),
-            "logtime" | "logtime_utc" | "max_traced_msg_len" | "disable_sublist_cache" | "no_sublist_cache" | "connect_error_reports"
-            | "reconnect_error_reports" | "log_size_limit" | "log_max_num" | "max_closed_clients" => {
+            "logtime"
+            | "logtime_utc"
+            | "max_traced_msg_len"
+            | "disable_sublist_cache"
+            | "no_sublist_cache"
+            | "connect_error_reports"
+            | "reconnect_error_reports"
+            | "log_size_limit"
+            | "log_max_num"
+            | "max_closed_clients" => {
                 self.warnings.push(format!("{}: `{option}` has no effect", value.place));
             }
-            "jetstream" | "store_dir" | "websocket" | "ws" | "mqtt" | "leafnodes" | "leaf" | "cluster" | "gateway" | "https" | "https_port" => {
+            "jetstream" | "store_dir" | "websocket" | "ws" | "mqtt" | "leafnodes" | "leaf" | "cluster" | "gateway"
+            | "https" | "https_port" => {
                 return Err(value.problem(format!("`{option}` is not supported by this version: remove it")));
             }
             _ => return Ok(false),
@@ -163,7 +179,8 @@ impl Draft {
         }
         self.broker.security_dir = self.data_dir.as_ref().map(|folder| folder.join("security"));
         if self.broker.security_dir.is_none() {
-            self.warnings.push("security events are kept in memory only: set `data_dir` to keep them on disk".to_owned());
+            self.warnings
+                .push("security events are kept in memory only: set `data_dir` to keep them on disk".to_owned());
         }
         Some(LoadedConfig {
             broker: self.broker,
@@ -233,10 +250,14 @@ impl Draft {
             return self.configured(node, problems).map(|users| Identities::Configured(users, system));
         }
         if self.authorization.present || self.no_auth_user.is_some() {
-            problems.push(node.problem("operators do not go with `authorization`, `accounts` or `no_auth_user`: keep one of the two ways"));
+            problems.push(node.problem(
+                "operators do not go with `authorization`, `accounts` or `no_auth_user`: keep one of the two ways",
+            ));
         }
         let Some(resolver) = self.resolver.take() else {
-            problems.push(node.problem("operators need a resolver: add `resolver: MEMORY`, or a map with `type: full` and `dir`"));
+            problems.push(
+                node.problem("operators need a resolver: add `resolver: MEMORY`, or a map with `type: full` and `dir`"),
+            );
             return None;
         };
         let system_account = match self.system_account.as_ref().map(resolver::key).transpose() {
@@ -290,7 +311,9 @@ impl Draft {
             Ok(users) => {
                 let plain = users.plain_passwords().len();
                 if plain > 0 {
-                    self.warnings.push(format!("{plain} passwords stand in the configuration in plain text: use nkeys, or hashes"));
+                    self.warnings.push(format!(
+                        "{plain} passwords stand in the configuration in plain text: use nkeys, or hashes"
+                    ));
                 }
                 Some(users)
             }

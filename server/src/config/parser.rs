@@ -126,7 +126,9 @@ impl Parser {
         let node = self.value()?;
         self.skip_space(false);
         if !matches!(self.peek(), None | Some('\n' | ',' | ';' | '}')) {
-            return Err(self.fault(format!("unexpected text after the value of `{key}`: put texts with blanks in quotes")));
+            return Err(
+                self.fault(format!("unexpected text after the value of `{key}`: put texts with blanks in quotes"))
+            );
         }
         self.put(Entry { key, place, node, used: Rc::default() });
         Ok(())
@@ -283,7 +285,9 @@ impl Parser {
         loop {
             match self.next() {
                 None => return Err(self.fault("the block does not end: it needs a line with `)` alone")),
-                Some('\n') if self.peek() == Some(')') && matches!(self.text.get(self.at + 1), None | Some('\n' | '\r')) => {
+                Some('\n')
+                    if self.peek() == Some(')') && matches!(self.text.get(self.at + 1), None | Some('\n' | '\r')) =>
+                {
                     self.next();
                     text.push('\n');
                     return Ok(text);
@@ -431,7 +435,8 @@ fn classify(text: String, place: &Place) -> Result<Value, Problem> {
         let written = (!suffix.is_empty()).then(|| text.clone());
         return Ok(Value::Int(value, written));
     }
-    let is_fraction = suffix.strip_prefix('.').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
+    let is_fraction =
+        suffix.strip_prefix('.').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
     match text.parse::<f64>() {
         Ok(value) if is_fraction => Ok(Value::Float(value)),
         _ => Ok(Value::Text(text)),

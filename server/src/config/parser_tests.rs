@@ -12,9 +12,18 @@ fn short(value: &Value) -> String {
         Value::Bool(on) => on.to_string(),
         Value::Float(number) => format!("{number:?}"),
         Value::Int(number, _) => number.to_string(),
-        Value::List(items) => format!("[{}]", items.iter().map(|item| short(&item.value)).collect::<Vec<_>>().join(" ")),
+        Value::List(items) => {
+            format!("[{}]", items.iter().map(|item| short(&item.value)).collect::<Vec<_>>().join(" "))
+        }
         Value::Map(entries) => {
-            format!("{{{}}}", entries.iter().map(|entry| format!("{}={}", entry.key, short(&entry.node.value))).collect::<Vec<_>>().join(" "))
+            format!(
+                "{{{}}}",
+                entries
+                    .iter()
+                    .map(|entry| format!("{}={}", entry.key, short(&entry.node.value)))
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            )
         }
         Value::Text(text) => format!("{text:?}"),
     }

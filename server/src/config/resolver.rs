@@ -26,7 +26,9 @@ pub fn read(node: &Node, problems: &mut Vec<Problem>) -> Option<ResolverConfig> 
         if ["memory", "mem"].contains(&text.to_ascii_lowercase().as_str()) {
             return Some(ResolverConfig::Memory);
         }
-        problems.push(node.problem(format!("`{text}` is no resolver that is supported here: use MEMORY, or a map with `type: full` and `dir`")));
+        problems.push(node.problem(format!(
+            "`{text}` is no resolver that is supported here: use MEMORY, or a map with `type: full` and `dir`"
+        )));
         return None;
     }
     let (mut kind, mut folder, mut options) = (String::new(), None, DirectoryOptions::default());
@@ -47,15 +49,18 @@ pub fn read(node: &Node, problems: &mut Vec<Problem>) -> Option<ResolverConfig> 
         }
         Ok(true)
     });
-    options.delete = match (allow_delete, hard_delete) {
-        (false, false) => DeleteMode::Refuse,
-        (true, false) => DeleteMode::Rename,
-        (true, true) => DeleteMode::Remove,
-        (false, true) => {
-            problems.push(node.problem("`hard_delete` has no effect without `allow_delete: true`: add it, or remove `hard_delete`"));
-            DeleteMode::Refuse
-        }
-    };
+    options.delete =
+        match (allow_delete, hard_delete) {
+            (false, false) => DeleteMode::Refuse,
+            (true, false) => DeleteMode::Rename,
+            (true, true) => DeleteMode::Remove,
+            (false, true) => {
+                problems.push(node.problem(
+                    "`hard_delete` has no effect without `allow_delete: true`: add it, or remove `hard_delete`",
+                ));
+                DeleteMode::Refuse
+            }
+        };
     match kind.as_str() {
         "memory" | "mem" => return Some(ResolverConfig::Memory),
         "full" if options.ttl.is_some() => problems.push(node.problem("`ttl` is for `type: cache`: remove it")),
@@ -85,7 +90,10 @@ pub fn preload(node: &Node, problems: &mut Vec<Problem>) -> Vec<(AccountKey, Str
     };
     for entry in entries {
         match AccountKey::parse(&entry.key) {
-            Err(error) => problems.push(Problem { place: entry.place.clone(), text: format!("`{}` is no account key: {error}", entry.key) }),
+            Err(error) => problems.push(Problem {
+                place: entry.place.clone(),
+                text: format!("`{}` is no account key: {error}", entry.key),
+            }),
             Ok(key) => match token(&entry.node) {
                 Ok(token) => found.push((key, token)),
                 Err(problem) => problems.push(problem),

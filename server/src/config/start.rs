@@ -82,7 +82,8 @@ pub async fn start(config: LoadedConfig, clock: Clock) -> Result<RunningBroker, 
 /// Opens the resolver, and stores what the configuration brings unless something newer is there.
 fn accounts(operator: &OperatorConfig, clock: &Clock) -> Result<Arc<CachedAccounts>, StartFailure> {
     let now = clock.unix_seconds();
-    let operators: Vec<Verified<Operator>> = operator.operators.iter().map(|token| claims::decode(token)).collect::<Result<_, _>>()?;
+    let operators: Vec<Verified<Operator>> =
+        operator.operators.iter().map(|token| claims::decode(token)).collect::<Result<_, _>>()?;
     let trust = Arc::new(Trust::new(operators)?.with_system_account(operator.system_account));
     let resolver: Arc<dyn Resolver> = match &operator.resolver {
         ResolverConfig::Memory => Arc::new(MemoryResolver::default()),

@@ -123,8 +123,14 @@ fn tls_is_made_from_its_files() {
     };
     let loaded = load(&block("timeout: 3, handshake_first: \"200ms\"")).unwrap();
     let tls = loaded.broker.tls.unwrap();
-    assert_eq!((tls.verify, tls.first, tls.timeout), (false, HandshakeFirst::Within(Duration::from_millis(200)), Duration::from_secs(3)));
-    assert_eq!((loaded.broker.auth_timeout, loaded.broker.listen.to_string()), (Duration::from_secs(4), "0.0.0.0:4222".to_owned()));
+    assert_eq!(
+        (tls.verify, tls.first, tls.timeout),
+        (false, HandshakeFirst::Within(Duration::from_millis(200)), Duration::from_secs(3))
+    );
+    assert_eq!(
+        (loaded.broker.auth_timeout, loaded.broker.listen.to_string()),
+        (Duration::from_secs(4), "0.0.0.0:4222".to_owned())
+    );
     let mapped = load(&block(&format!("ca_file: \"{}\", verify_and_map: true", certificate.display()))).unwrap();
     assert!(mapped.broker.map_certificates && mapped.broker.tls.unwrap().verify);
     assert!(refused(&block("verify: true")).contains("ca_file"));
@@ -180,7 +186,10 @@ fn every_problem_is_named_with_its_place() {
         ("authorization { users: [{nkey: UABC}] }", "no user key"),
         ("authorization { users: {user: a} }", "must be a list"),
         ("authorization { users: [{user: a, password: \"b\", permissions: {publish: \"a..b\"}}] }", "a..b"),
-        ("authorization { users: [{user: a, password: \"b\", permissions: {pubish: \"a\"}}] }", "unknown option `pubish`"),
+        (
+            "authorization { users: [{user: a, password: \"b\", permissions: {pubish: \"a\"}}] }",
+            "unknown option `pubish`",
+        ),
         ("authorization { token: \"\" }", "empty"),
         ("accounts { $G {} }", "reserved"),
         ("accounts { A { exports: [] } }", "not supported"),

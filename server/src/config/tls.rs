@@ -90,7 +90,9 @@ pub fn read(node: &Node, problems: &mut Vec<Problem>) -> Option<TlsFiles> {
         Ok(true)
     });
     if files.verify && files.ca.is_none() {
-        problems.push(node.problem("client certificates cannot be verified without `ca_file`: name the CA that signs them"));
+        problems.push(
+            node.problem("client certificates cannot be verified without `ca_file`: name the CA that signs them"),
+        );
     }
     match (certificate, key) {
         (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key, ..files }),
@@ -136,7 +138,8 @@ impl TlsFiles {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let newest: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
         let versions = if self.newest_only { newest } else { rustls::ALL_VERSIONS };
-        let builder = ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions).map_err(setup)?;
+        let builder =
+            ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions).map_err(setup)?;
         let builder = match self.ca.as_deref().filter(|_| self.verify) {
             None => builder.with_no_client_auth(),
             Some(ca) => {
@@ -145,7 +148,8 @@ impl TlsFiles {
                 builder.with_client_cert_verifier(verifier.map_err(|error| TlsError::Setup(error.to_string()))?)
             }
         };
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| unusable(&self.key, "a private key", &error))?;
+        let key =
+            PrivateKeyDer::from_pem_file(&self.key).map_err(|error| unusable(&self.key, "a private key", &error))?;
         let mut config = builder.with_single_cert(certificates(&self.certificate)?, key).map_err(setup)?;
         if self.verify {
             config.session_storage = Arc::new(NoServerSessionStorage {});

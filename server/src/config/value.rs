@@ -143,7 +143,8 @@ impl Node {
     /// A [`Problem`] at the value's place, if it is nothing of that kind.
     pub fn size(&self) -> Result<usize, Problem> {
         let number = self.integer()?;
-        usize::try_from(number).map_err(|_| self.problem(format!("`{number}` is out of range: it must not be negative")))
+        usize::try_from(number)
+            .map_err(|_| self.problem(format!("`{number}` is out of range: it must not be negative")))
     }
 
     /// The entries of a map.
@@ -206,15 +207,17 @@ impl Node {
     /// A [`Problem`] at the value's place, if it is nothing of that kind.
     pub fn duration(&self) -> Result<Duration, Problem> {
         match &self.value {
-            Value::Text(text) => duration(text).ok_or_else(|| self.problem(format!("`{text}` is no duration: write one like \"2m\" or \"500ms\""))),
-            Value::Int(seconds, None) => {
-                u64::try_from(*seconds).map(Duration::from_secs).map_err(|_| self.problem("a duration must not be negative"))
-            }
+            Value::Text(text) => duration(text)
+                .ok_or_else(|| self.problem(format!("`{text}` is no duration: write one like \"2m\" or \"500ms\""))),
+            Value::Int(seconds, None) => u64::try_from(*seconds)
+                .map(Duration::from_secs)
+                .map_err(|_| self.problem("a duration must not be negative")),
             // `2m` is two million, which nobody means here.
-            Value::Int(_, Some(written)) => Err(self.problem(format!("`{written}` is a size, not a duration: write \"{written}\" in quotes"))),
-            Value::Float(seconds) => {
-                Duration::try_from_secs_f64(*seconds).map_err(|_| self.problem(format!("`{seconds}` is out of range for a duration")))
+            Value::Int(_, Some(written)) => {
+                Err(self.problem(format!("`{written}` is a size, not a duration: write \"{written}\" in quotes")))
             }
+            Value::Float(seconds) => Duration::try_from_secs_f64(*seconds)
+                .map_err(|_| self.problem(format!("`{seconds}` is out of range for a duration"))),
             _ => Err(self.expected("a duration")),
         }
     }

@@ -171,7 +171,8 @@ mod tests {
             chunks.append_shared(payload.clone());
             chunks.append(2, |buffer| buffer.extend_from_slice(b"\r\n"));
         }
-        let owned: usize = chunks.queue.iter().map(|chunk| if let Chunk::Owned(buffer) = chunk { buffer.capacity() } else { 0 }).sum();
+        let owned: usize =
+            chunks.queue.iter().map(|chunk| if let Chunk::Owned(buffer) = chunk { buffer.capacity() } else { 0 }).sum();
         assert!(owned < chunks.len(), "{owned} bytes of buffers for {} bytes", chunks.len());
     }
 

@@ -28,7 +28,13 @@ impl Closing {
 
     /// An end that the peer is told of.
     pub fn told(text: impl Into<String>, close_reason: &'static str, reason: Reason) -> Self {
-        Self { wire_text: Some(text.into()), close_reason, reason: Some(reason), detail: String::new(), keep_output: true }
+        Self {
+            wire_text: Some(text.into()),
+            close_reason,
+            reason: Some(reason),
+            detail: String::new(),
+            keep_output: true,
+        }
     }
 
     /// An end as authentication decided it.
@@ -63,7 +69,9 @@ impl Closing {
             ProtocolError::ControlLine { .. } => "Maximum Control Line Exceeded",
             ProtocolError::Payload { .. } => "Maximum Message Payload Exceeded",
             ProtocolError::PeerError => "Parse Error",
-            ProtocolError::Arguments(_) | ProtocolError::Json(_) | ProtocolError::UnknownOperation => "Protocol Violation",
+            ProtocolError::Arguments(_) | ProtocolError::Json(_) | ProtocolError::UnknownOperation => {
+                "Protocol Violation"
+            }
         };
         Self {
             wire_text: error.wire_text().map(str::to_owned),

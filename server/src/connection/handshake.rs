@@ -47,10 +47,17 @@ async fn live(stream: TcpStream, connection: Arc<Connection>) {
     // Before a handshake: whoever is turned away costs no signature.
     if broker.tls().is_some() && broker.is_throttled(connection.peer.ip()) {
         let text = "Connection throttling is active. Please try again later.";
-        return turn_away(stream, &connection, &nonce, Closing::told(text, "Authentication Failure", Reason::Throttled)).await;
+        return turn_away(
+            stream,
+            &connection,
+            &nonce,
+            Closing::told(text, "Authentication Failure", Reason::Throttled),
+        )
+        .await;
     }
     if !broker.connections.admit(&connection) {
-        let closing = Closing::told("maximum connections exceeded", "Maximum Connections Exceeded", Reason::ConnectionLimit);
+        let closing =
+            Closing::told("maximum connections exceeded", "Maximum Connections Exceeded", Reason::ConnectionLimit);
         return turn_away(stream, &connection, &nonce, closing).await;
     }
     let opened = tokio::select! {
@@ -185,7 +192,8 @@ impl Session {
             return Err(self.refused(&Refusal::new(Reason::ObsoleteAccountField, "CONNECT names an account")));
         }
         if !(0..=1).contains(&self.options.protocol) {
-            let closing = Closing::told("invalid client protocol", "Bad Client Protocol Version", Reason::ProtocolViolation);
+            let closing =
+                Closing::told("invalid client protocol", "Bad Client Protocol Version", Reason::ProtocolViolation);
             return Err(closing.because("`protocol` must be 0 or 1"));
         }
         if self.options.no_responders && !self.options.headers {
@@ -252,17 +260,23 @@ impl Session {
     async fn bind(&mut self, principal: Arc<Principal>) -> Result<(), Closing> {
         let connection = self.connection.clone();
         let broker = connection.broker.clone();
-        let tenant = broker.tenants.tenant_of(&broker, &principal.account).await.map_err(|error| self.refused(&error))?;
+        let tenant =
+            broker.tenants.tenant_of(&broker, &principal.account).await.map_err(|error| self.refused(&error))?;
         // Under the account's lock: whoever applies a changed account sees this connection, or
         // this connection sees the change.
         match tenant.admit(&connection, &principal, broker.clock.unix_seconds()) {
             Ok(()) => {}
             Err(AdmissionRefused::Full) => {
                 broker.security.note(SecurityEvent::of_account(&connection, &tenant, Reason::AccountConnectionLimit));
-                return Err(Closing::by_policy(ClosePolicy::ACCOUNT_CONNECTIONS, Reason::AccountConnectionLimit, "the account is full"));
+                return Err(Closing::by_policy(
+                    ClosePolicy::ACCOUNT_CONNECTIONS,
+                    Reason::AccountConnectionLimit,
+                    "the account is full",
+                ));
             }
             Err(AdmissionRefused::NoLonger(reason)) => {
-                return Err(self.refused(&Refusal::new(reason, "the account changed while connecting").in_account(&tenant.name)));
+                return Err(self
+                    .refused(&Refusal::new(reason, "the account changed while connecting").in_account(&tenant.name)));
             }
         }
         connection.echo.store(self.options.echo, Ordering::Relaxed);

@@ -33,11 +33,11 @@ use tokio::sync::Notify;
 use crate::broker::Broker;
 use crate::connection::close::Closing;
 use crate::connection::outbound::{Appended, Drained, Flushed, Outbound};
+pub use crate::connection::publish::publish_inside;
 use crate::connection::socket::Socket;
 use crate::connection::subscriptions::Subscriptions;
 use crate::limits::SOFT_PENDING;
 use crate::protocol::encode;
-pub use crate::connection::publish::publish_inside;
 use crate::routing::Subscription;
 use crate::tenant::Tenant;
 
@@ -170,7 +170,10 @@ impl Connection {
             match connection.outbound.drain(&socket, deadline, std::time::Instant::now).await {
                 Drained::Done => {}
                 Drained::TooSlow { chunks } => {
-                    tracing::info!(connection.id = connection.cid, "Slow Consumer Detected: WriteDeadline of {deadline:?} exceeded with {chunks} bytes pending.");
+                    tracing::info!(
+                        connection.id = connection.cid,
+                        "Slow Consumer Detected: WriteDeadline of {deadline:?} exceeded with {chunks} bytes pending."
+                    );
                     connection.close(Closing::slow("Slow Consumer (Write Deadline)", Reason::SlowConsumerDeadline));
                 }
                 Drained::Broken => connection.close(Closing::broken("Write Error")),
@@ -212,7 +215,11 @@ impl Connection {
 
     /// More waits for it than may.
     pub fn overflowed(&self) {
-        tracing::info!(connection.id = self.cid, "Slow Consumer Detected: MaxPending of {} Exceeded", self.max_pending());
+        tracing::info!(
+            connection.id = self.cid,
+            "Slow Consumer Detected: MaxPending of {} Exceeded",
+            self.max_pending()
+        );
         self.close(Closing::slow("Slow Consumer (Pending Bytes)", Reason::SlowConsumerPending));
     }
 

@@ -93,7 +93,9 @@ impl Session {
     /// Refuses reply subjects that belong to the broker.
     #[inline]
     pub(super) fn may_reply_to(&mut self, reply: &[u8]) -> bool {
-        if !reply.is_empty() && RESERVED_REPLIES.iter().any(|reserved| reply.len() > reserved.len() && reply.starts_with(reserved)) {
+        if !reply.is_empty()
+            && RESERVED_REPLIES.iter().any(|reserved| reply.len() > reserved.len() && reply.starts_with(reserved))
+        {
             let text = format!("Permissions Violation for Publish with Reply of {}", encode::quoted(reply));
             self.refuse(Reason::ReplyReserved, reply, "", &text);
             return false;

@@ -82,7 +82,11 @@ impl Reader {
     /// # Errors
     ///
     /// When the socket or TLS fails.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, consume: &mut dyn FnMut(&[u8]) -> Consumed) -> Poll<io::Result<Read>> {
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        consume: &mut dyn FnMut(&[u8]) -> Consumed,
+    ) -> Poll<io::Result<Read>> {
         WORKER.with_borrow_mut(|(buffer, records)| {
             if self.socket.tls().is_some() {
                 self.poll_tls(cx, buffer, records, consume)
@@ -94,7 +98,12 @@ impl Reader {
         })
     }
 
-    fn poll_plain(&mut self, cx: &mut Context<'_>, buffer: &mut [u8], consume: &mut dyn FnMut(&[u8]) -> Consumed) -> Poll<io::Result<Read>> {
+    fn poll_plain(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+        consume: &mut dyn FnMut(&[u8]) -> Consumed,
+    ) -> Poll<io::Result<Read>> {
         let kept = self.tail.len();
         let Some((head, room)) = buffer.split_at_mut_checked(kept) else {
             return self.poll_large(cx, consume);
@@ -119,7 +128,11 @@ impl Reader {
 
     /// The rest of a large frame is read straight behind its beginning: bytes that dribble in cost no copy of
     /// all that came before them.
-    fn poll_large(&mut self, cx: &mut Context<'_>, consume: &mut dyn FnMut(&[u8]) -> Consumed) -> Poll<io::Result<Read>> {
+    fn poll_large(
+        &mut self,
+        cx: &mut Context<'_>,
+        consume: &mut dyn FnMut(&[u8]) -> Consumed,
+    ) -> Poll<io::Result<Read>> {
         let kept = self.tail.len();
         let whole = self.wanted.max(kept + 1);
         self.tail.resize(whole.min(kept + READ_STEP), 0);
@@ -164,7 +177,8 @@ impl Reader {
             let fresh = {
                 let mut tls = tls.lock();
                 tls.read_tls(&mut sealed)?;
-                let state = tls.process_new_packets().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+                let state =
+                    tls.process_new_packets().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
                 ended = state.peer_has_closed();
                 let fresh = state.plaintext_bytes_to_read();
                 let into = if direct { &mut self.tail } else { &mut *buffer };

@@ -18,10 +18,10 @@ use cordon_auth::refusal::ClosePolicy;
 use rustls_pki_types::CertificateDer;
 use tokio::time::Instant;
 
+use crate::connection::Connection;
 use crate::connection::close::Closing;
 use crate::connection::reader::{Consumed, Read, Reader};
 use crate::connection::timers::{Tick, Timers};
-use crate::connection::Connection;
 use crate::limits::{FLUSH_AFTER, STALL_MAX};
 use crate::protocol::connect::ConnectOptions;
 use crate::protocol::parser::{self, Rules, Step};
@@ -78,7 +78,11 @@ enum Pending {
 
 impl Session {
     /// The session of a connection whose socket is ready.
-    pub(super) fn new(connection: Arc<Connection>, nonce: Arc<str>, certificates: Vec<CertificateDer<'static>>) -> Self {
+    pub(super) fn new(
+        connection: Arc<Connection>,
+        nonce: Arc<str>,
+        certificates: Vec<CertificateDer<'static>>,
+    ) -> Self {
         let options = &connection.broker.options;
         let now = Instant::now();
         let mut timers = Timers::new(now, options.ping_interval);
@@ -86,7 +90,8 @@ impl Session {
         if demanded {
             timers.authentication = Some(now + options.auth_timeout);
         }
-        let rules = Rules { max_control_line: options.max_control_line, max_payload: options.max_payload, headers: false };
+        let rules =
+            Rules { max_control_line: options.max_control_line, max_payload: options.max_payload, headers: false };
         Self {
             tenant: connection.tenant(),
             rights: connection.rights(),
@@ -143,7 +148,9 @@ impl Session {
         match read {
             Ok(Read::Some) => {}
             Ok(Read::End) => self.connection.close(Closing::by_peer()),
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => self.connection.close(Closing::by_peer()),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {
+                self.connection.close(Closing::by_peer());
+            }
             Err(error) => self.connection.close(Closing::broken("Read Error").because(error.to_string())),
         }
     }
@@ -272,7 +279,11 @@ impl Session {
 
     fn early_operation(&self) -> Closing {
         self.note(Reason::MissingCredentials, b"", "", "an operation came before CONNECT");
-        Closing::by_policy(ClosePolicy::AUTHORIZATION_VIOLATION, Reason::MissingCredentials, "an operation came before CONNECT")
+        Closing::by_policy(
+            ClosePolicy::AUTHORIZATION_VIOLATION,
+            Reason::MissingCredentials,
+            "an operation came before CONNECT",
+        )
     }
 
     fn breach(&self, error: ProtocolError) -> Closing {
@@ -378,7 +389,11 @@ impl Session {
             self.connection.close(Closing::by_policy(policy, Reason::AuthenticationTimeout, "no CONNECT in time"));
         } else if self.timers.expiry.is_some_and(|due| due <= now) {
             self.note(Reason::Expired, b"", "", "the credentials of the connection have expired");
-            self.connection.close(Closing::by_policy(ClosePolicy::USER_EXPIRED, Reason::Expired, "credentials expired"));
+            self.connection.close(Closing::by_policy(
+                ClosePolicy::USER_EXPIRED,
+                Reason::Expired,
+                "credentials expired",
+            ));
         } else if self.timers.ping <= now {
             self.rearm(now);
             self.cache.prune(&self.tenant.interest);

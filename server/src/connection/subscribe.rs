@@ -36,7 +36,8 @@ impl Session {
         let options = &self.connection.broker.options;
         let tokens = memchr::memchr_iter(b'.', frame.subject).count() + 1;
         if tokens > options.max_sub_tokens.unwrap_or(DEEPEST).min(DEEPEST) {
-            let text = format!("Permissions Violation for Subscription to {}, too many tokens", encode::quoted(frame.subject));
+            let text =
+                format!("Permissions Violation for Subscription to {}, too many tokens", encode::quoted(frame.subject));
             self.refuse(Reason::TooManyTokens, frame.subject, "", &text);
             return;
         }

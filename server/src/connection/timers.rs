@@ -35,7 +35,16 @@ pub(super) enum Tick {
 
 impl Timers {
     pub(super) fn new(now: Instant, interval: Duration) -> Self {
-        Self { authentication: None, expiry: None, ping: now + interval, interval, outstanding: 0, sent: None, measured: None, heard: now }
+        Self {
+            authentication: None,
+            expiry: None,
+            ping: now + interval,
+            interval,
+            outstanding: 0,
+            sent: None,
+            measured: None,
+            heard: now,
+        }
     }
 
     pub(super) fn next(&self) -> Instant {

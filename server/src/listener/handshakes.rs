@@ -69,7 +69,9 @@ impl Handshakes {
 
     fn enter(&self, address: IpAddr) -> (User<'_>, Arc<Semaphore>) {
         let mut by_address = self.by_address.lock();
-        let share = by_address.entry(address).or_insert_with(|| Share { places: Arc::new(Semaphore::new(self.each)), users: 0 });
+        let share = by_address
+            .entry(address)
+            .or_insert_with(|| Share { places: Arc::new(Semaphore::new(self.each)), users: 0 });
         share.users += 1;
         (User { handshakes: self, address }, share.places.clone())
     }

@@ -82,7 +82,11 @@ fn secured(stream: TcpStream, mut tls: ServerConnection) -> Opening {
     Opening { stream, tls: Some(tls), certificates }
 }
 
-async fn handshake(mut stream: TcpStream, options: &TlsOptions, connection: &Connection) -> io::Result<(TcpStream, ServerConnection)> {
+async fn handshake(
+    mut stream: TcpStream,
+    options: &TlsOptions,
+    connection: &Connection,
+) -> io::Result<(TcpStream, ServerConnection)> {
     let acceptor = TlsAcceptor::from(options.config.clone());
     let accepting = async {
         // A peer that says nothing has its time for it, and no more than that.

@@ -89,7 +89,8 @@ pub fn connz(broker: &Broker, options: &ConnzOptions, only: Option<&str>) -> Res
         _ => PAGE,
     };
     let mut room = SUBSCRIPTIONS_SHOWN;
-    let shown: Vec<Value> = rows.iter().skip(offset).take(limit).map(|row| show(row, options, now, &mut room)).collect();
+    let shown: Vec<Value> =
+        rows.iter().skip(offset).take(limit).map(|row| show(row, options, now, &mut room)).collect();
     Ok(json!({
         "server_id": &*broker.id,
         "now": text::rfc3339(now),
@@ -107,7 +108,9 @@ fn rows(broker: &Broker, options: &ConnzOptions, account: Option<&str>) -> Vec<R
     if options.state != 1 || options.cid != 0 {
         // What a tenant asks for costs in proportion to its own connections.
         let open = match account {
-            Some(account) => broker.tenants.find(&AccountName::new(account)).map(|tenant| tenant.connections()).unwrap_or_default(),
+            Some(account) => {
+                broker.tenants.find(&AccountName::new(account)).map(|tenant| tenant.connections()).unwrap_or_default()
+            }
             None => broker.connections.open(),
         };
         rows.extend(open.iter().filter(|connection| is_asked(connection.cid)).map(Row::of_open));
@@ -175,7 +178,10 @@ fn sort(rows: &mut [Row], options: &ConnzOptions) -> Result<(), Fault> {
         "uptime" => rows.sort_by_key(|row| Reverse(row.started)),
         "rtt" => rows.sort_by_key(|row| Reverse(row.rtt)),
         "stop" | "reason" if options.state != 1 => {
-            return Err(Fault::new(format!("sort by {} only valid on closed connections: add state=closed", options.sort)));
+            return Err(Fault::new(format!(
+                "sort by {} only valid on closed connections: add state=closed",
+                options.sort
+            )));
         }
         "stop" => rows.sort_by_key(|row| Reverse(end(row).0)),
         "reason" => rows.sort_by_key(|row| end(row).1),
@@ -283,7 +289,8 @@ fn subscriptions(connection: &Connection, options: &ConnzOptions, room: &mut usi
         let rows: Vec<Value> = list.iter().map(|subscription| detail(subscription, &account, connection.cid)).collect();
         return Some(("subscriptions_list_detail".to_owned(), json!(rows)));
     }
-    let subjects: Vec<_> = list.iter().map(|subscription| String::from_utf8_lossy(&subscription.subject).into_owned()).collect();
+    let subjects: Vec<_> =
+        list.iter().map(|subscription| String::from_utf8_lossy(&subscription.subject).into_owned()).collect();
     Some(("subscriptions_list".to_owned(), json!(subjects)))
 }
 

@@ -119,16 +119,20 @@ impl Site {
     }
 
     fn counts(&self) -> Value {
-        let counts = self.requests.iter().map(|(page, count)| ((*page).to_owned(), json!(count.load(Ordering::Relaxed))));
+        let counts =
+            self.requests.iter().map(|(page, count)| ((*page).to_owned(), json!(count.load(Ordering::Relaxed))));
         Value::Object(counts.collect())
     }
 }
 
 async fn root(State(site): Page) -> Html<String> {
     site.count("/");
-    let links = ["varz", "connz", "subsz", "accountz", "accstatz", "healthz", "metrics", "routez", "gatewayz", "leafz", "jsz"];
+    let links =
+        ["varz", "connz", "subsz", "accountz", "accstatz", "healthz", "metrics", "routez", "gatewayz", "leafz", "jsz"];
     let links: String = links.map(|page| format!("<li><a href=\"./{page}\">{page}</a></li>")).concat();
-    Html(format!("<!doctype html><html lang=\"en\"><title>Cordon</title><h1>Cordon broker</h1><ul>{links}</ul></html>\n"))
+    Html(format!(
+        "<!doctype html><html lang=\"en\"><title>Cordon</title><h1>Cordon broker</h1><ul>{links}</ul></html>\n"
+    ))
 }
 
 async fn varz_page(State(site): Page) -> Response {
@@ -235,6 +239,8 @@ fn page(outcome: Result<Value, Fault>) -> Response {
             let text = serde_json::to_string_pretty(&value).unwrap_or_default();
             ([(header::CONTENT_TYPE, "application/json")], text).into_response()
         }
-        Err(fault) => (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "text/plain")], format!("{fault}\n")).into_response(),
+        Err(fault) => {
+            (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "text/plain")], format!("{fault}\n")).into_response()
+        }
     }
 }

@@ -86,7 +86,11 @@ fn accounts(registry: &mut Registry, broker: &Broker) {
     for (name, help, figure) in figures {
         let family = Family::<Labels, Float>::default();
         for tenant in tenants.iter().take(ACCOUNTS) {
-            let labels = [("server_id", broker.name.to_string()), ("account", tenant.name.to_string()), ("account_id", tenant.name.to_string())];
+            let labels = [
+                ("server_id", broker.name.to_string()),
+                ("account", tenant.name.to_string()),
+                ("account_id", tenant.name.to_string()),
+            ];
             let labels: Labels = labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
             family.get_or_create(&labels).set(figure(tenant) as f64);
         }
@@ -106,10 +110,20 @@ fn native(registry: &mut Registry, broker: &Broker) {
     gauge(registry, "cordon_subscriptions", "Subscriptions", varz::subscriptions(broker) as f64);
     gauge(registry, "cordon_security_events_unwritten", "Security events not on disk yet", unwritten as f64);
     let lost = broker.security.trouble().is_some();
-    gauge(registry, "cordon_security_events_stuck", "1 while security events cannot be written", f64::from(u8::from(lost)));
+    gauge(
+        registry,
+        "cordon_security_events_stuck",
+        "1 while security events cannot be written",
+        f64::from(u8::from(lost)),
+    );
     let total = &broker.total_connections;
     counter(registry, "cordon_connections_opened", "Connections accepted", total.load(Ordering::Relaxed));
-    counter(registry, "cordon_slow_consumers", "Connections ended for not keeping up", broker.slow_consumers.load(Ordering::Relaxed));
+    counter(
+        registry,
+        "cordon_slow_consumers",
+        "Connections ended for not keeping up",
+        broker.slow_consumers.load(Ordering::Relaxed),
+    );
     let dropped = broker.dropped_messages.load(Ordering::Relaxed);
     counter(registry, "cordon_messages_dropped", "Deliveries dropped under no_fast_producer_stall", dropped);
     let panics = broker.panics.load(Ordering::Relaxed);

@@ -34,7 +34,9 @@ impl Query {
         match self.text(name) {
             "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
             "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-            other => Err(Fault::new(format!("Error decoding boolean for '{name}': `{other}` is neither true nor false"))),
+            other => {
+                Err(Fault::new(format!("Error decoding boolean for '{name}': `{other}` is neither true nor false")))
+            }
         }
     }
 
@@ -71,7 +73,9 @@ impl Query {
     fn number<T: std::str::FromStr + Default>(&self, name: &str, kind: &str) -> Result<T, Fault> {
         match self.text(name) {
             "" => Ok(T::default()),
-            text => text.parse().map_err(|_| Fault::new(format!("Error decoding {kind} for '{name}': `{text}` is no number"))),
+            text => text
+                .parse()
+                .map_err(|_| Fault::new(format!("Error decoding {kind} for '{name}': `{text}` is no number"))),
         }
     }
 }
@@ -83,7 +87,8 @@ fn decode(text: &str) -> String {
         let decoded = match byte {
             b'+' => Some(b' '),
             b'%' => {
-                let pair = [rest.clone().next(), rest.clone().nth(1)].map(|digit| (digit.unwrap_or(b'x') as char).to_digit(16));
+                let pair = [rest.clone().next(), rest.clone().nth(1)]
+                    .map(|digit| (digit.unwrap_or(b'x') as char).to_digit(16));
                 match pair {
                     [Some(high), Some(low)] => {
                         rest.nth(1);
@@ -110,13 +115,18 @@ mod tests {
     #[test]
     fn parameters_are_decoded_and_the_first_counts() {
         let query = query("acc=a%2eb+c&acc=x&bad=%zz%4&empty");
-        assert_eq!((query.text("acc"), query.text("bad"), query.text("empty"), query.text("none")), ("a.b c", "%zz%4", "", ""));
+        assert_eq!(
+            (query.text("acc"), query.text("bad"), query.text("empty"), query.text("none")),
+            ("a.b c", "%zz%4", "", "")
+        );
     }
 
     #[test]
     fn wrong_values_are_named() {
         for text in ["auth=x", "auth=yes", "auth=2"] {
-            assert!(query(text).switch("auth").unwrap_err().to_string().starts_with("Error decoding boolean for 'auth'"));
+            assert!(
+                query(text).switch("auth").unwrap_err().to_string().starts_with("Error decoding boolean for 'auth'")
+            );
         }
         assert!(query("limit=many").integer("limit").is_err());
         assert!(query("cid=-1").natural("cid").is_err());

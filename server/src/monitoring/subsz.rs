@@ -35,7 +35,13 @@ pub fn subsz(broker: &Broker, options: &SubszOptions, only: Option<&str>) -> Res
     }
     let account = only.or(Some(options.account.as_str()).filter(|account| !account.is_empty()));
     let asked = |name: &str| account.is_none_or(|account| account == name);
-    let count: usize = broker.tenants.all().iter().filter(|tenant| asked(tenant.name.as_str())).map(|tenant| tenant.interest.len()).sum();
+    let count: usize = broker
+        .tenants
+        .all()
+        .iter()
+        .filter(|tenant| asked(tenant.name.as_str()))
+        .map(|tenant| tenant.interest.len())
+        .sum();
     let offset = usize::try_from(options.offset).unwrap_or(0);
     let limit = usize::try_from(options.limit).ok().filter(|limit| *limit > 0).unwrap_or(PAGE).min(SUBSCRIPTIONS_SHOWN);
     let mut total = 0;

@@ -18,7 +18,10 @@ async fn broker() -> RunningBroker {
 async fn client(running: &RunningBroker) -> TcpStream {
     let mut stream = TcpStream::connect(running.client_address).await.unwrap();
     let connect = "CONNECT {\"user\":\"alice\",\"pass\":\"canary-password\",\"verbose\":false,\"lang\":\"test\",\"version\":\"7\",\"name\":\"tool\"}\r\n";
-    stream.write_all(format!("{connect}SUB some.subject 1\r\nPUB some.subject 2\r\nhi\r\nPING\r\n").as_bytes()).await.unwrap();
+    stream
+        .write_all(format!("{connect}SUB some.subject 1\r\nPUB some.subject 2\r\nhi\r\nPING\r\n").as_bytes())
+        .await
+        .unwrap();
     let mut seen = Vec::new();
     while !seen.ends_with(b"PONG\r\n") && !String::from_utf8_lossy(&seen).contains("PONG\r\n") {
         let mut buffer = [0; 4096];
@@ -55,30 +58,65 @@ async fn page(running: &RunningBroker, path: &str) -> Value {
 #[tokio::test]
 async fn every_page_is_there_and_requests_are_counted() {
     let running = broker().await;
-    for path in ["/connz", "/subsz", "/subscriptionsz", "/accountz", "/accstatz?unused=1", "/routez", "/gatewayz", "/leafz", "/jsz", "/healthz"] {
+    for path in [
+        "/connz",
+        "/subsz",
+        "/subscriptionsz",
+        "/accountz",
+        "/accstatz?unused=1",
+        "/routez",
+        "/gatewayz",
+        "/leafz",
+        "/jsz",
+        "/healthz",
+    ] {
         assert!(page(&running, path).await.is_object(), "{path}");
     }
     let varz = page(&running, "/varz?callback=f").await;
     assert_eq!((varz["server_name"].as_str(), varz["auth_required"].as_bool()), (Some("n1"), Some(true)));
     assert_eq!(varz["port"].as_u64(), Some(u64::from(running.client_address.port())));
-    assert_eq!((varz["http_req_stats"]["/varz"].as_u64(), varz["http_req_stats"]["/subsz"].as_u64()), (Some(1), Some(2)));
+    assert_eq!(
+        (varz["http_req_stats"]["/varz"].as_u64(), varz["http_req_stats"]["/subsz"].as_u64()),
+        (Some(1), Some(2))
+    );
     assert_eq!(fetch(&running, "/").await.0, 200);
     assert_eq!(fetch(&running, "/debug/vars").await.0, 404);
     assert_eq!(page(&running, "/healthz").await["status"], "ok");
-    assert_eq!((page(&running, "/leafz").await["leafs"].as_array().unwrap().len(), page(&running, "/jsz").await["disabled"].as_bool()), (0, Some(true)));
+    assert_eq!(
+        (
+            page(&running, "/leafz").await["leafs"].as_array().unwrap().len(),
+            page(&running, "/jsz").await["disabled"].as_bool()
+        ),
+        (0, Some(true))
+    );
 }
 
 #[tokio::test]
 async fn integers_are_integers_and_parts_are_objects() {
     let running = broker().await;
     let varz = page(&running, "/varz").await;
-    for field in ["ping_interval", "write_deadline", "mem", "cores", "connections", "in_msgs", "out_client_bytes", "slow_consumers", "subscriptions", "max_payload"] {
+    for field in [
+        "ping_interval",
+        "write_deadline",
+        "mem",
+        "cores",
+        "connections",
+        "in_msgs",
+        "out_client_bytes",
+        "slow_consumers",
+        "subscriptions",
+        "max_payload",
+    ] {
         assert!(varz[field].is_u64(), "{field}: {}", varz[field]);
     }
-    for field in ["cluster", "gateway", "leaf", "mqtt", "websocket", "jetstream", "slow_consumer_stats", "disk_io_wait_stats"] {
+    for field in
+        ["cluster", "gateway", "leaf", "mqtt", "websocket", "jetstream", "slow_consumer_stats", "disk_io_wait_stats"]
+    {
         assert!(varz[field].is_object(), "{field}");
     }
-    assert!(varz["tls_timeout"].is_number() && varz["cpu"].is_number() && varz["uptime"].as_str().unwrap().ends_with('s'));
+    assert!(
+        varz["tls_timeout"].is_number() && varz["cpu"].is_number() && varz["uptime"].as_str().unwrap().ends_with('s')
+    );
 }
 
 #[tokio::test]
@@ -87,8 +125,14 @@ async fn connections_are_shown_with_as_much_as_was_asked() {
     let client = client(&running).await;
     let plain = page(&running, "/connz").await;
     let row = &plain["connections"][0];
-    assert_eq!((row["kind"].as_str(), row["type"].as_str(), row["name"].as_str()), (Some("Client"), Some("nats"), Some("tool")));
-    assert_eq!((row["in_msgs"].as_u64(), row["out_msgs"].as_u64(), row["in_bytes"].as_u64()), (Some(1), Some(1), Some(2)));
+    assert_eq!(
+        (row["kind"].as_str(), row["type"].as_str(), row["name"].as_str()),
+        (Some("Client"), Some("nats"), Some("tool"))
+    );
+    assert_eq!(
+        (row["in_msgs"].as_u64(), row["out_msgs"].as_u64(), row["in_bytes"].as_u64()),
+        (Some(1), Some(1), Some(2))
+    );
     for absent in ["authorized_user", "account", "jwt", "subscriptions_list", "stop", "reason"] {
         assert!(row.get(absent).is_none(), "{absent}");
     }
@@ -98,7 +142,14 @@ async fn connections_are_shown_with_as_much_as_was_asked() {
     assert_eq!(row["subscriptions_list"][0], "some.subject");
     let detail = page(&running, "/connz?subs=detail").await;
     assert_eq!(detail["connections"][0]["subscriptions_list_detail"][0]["msgs"], 1);
-    for none in ["/connz?user=bob", "/connz?acc=B", "/connz?cid=999", "/connz?offset=5", "/connz?mqtt_client=m", "/connz?state=closed"] {
+    for none in [
+        "/connz?user=bob",
+        "/connz?acc=B",
+        "/connz?cid=999",
+        "/connz?offset=5",
+        "/connz?mqtt_client=m",
+        "/connz?state=closed",
+    ] {
         assert_eq!(page(&running, none).await["connections"].as_array().unwrap().len(), 0, "{none}");
     }
     assert_eq!(page(&running, "/connz?limit=-1").await["limit"], 1024);
@@ -115,7 +166,20 @@ async fn connections_are_shown_with_as_much_as_was_asked() {
 #[tokio::test]
 async fn every_order_is_accepted() {
     let running = broker().await;
-    for sort in ["cid", "start", "subs", "pending", "msgs_to", "msgs_from", "bytes_to", "bytes_from", "last", "idle", "uptime", "rtt"] {
+    for sort in [
+        "cid",
+        "start",
+        "subs",
+        "pending",
+        "msgs_to",
+        "msgs_from",
+        "bytes_to",
+        "bytes_from",
+        "last",
+        "idle",
+        "uptime",
+        "rtt",
+    ] {
         page(&running, &format!("/connz?sort={sort}")).await;
     }
     for sort in ["stop", "reason"] {
@@ -127,8 +191,15 @@ async fn every_order_is_accepted() {
 async fn bad_parameters_are_told_in_a_line() {
     let running = broker().await;
     for path in [
-        "/connz?auth=x", "/connz?state=bogus", "/connz?sort=bogus", "/connz?sort=stop", "/connz?limit=x", "/connz?cid=-1", "/subsz?subs=1&test=a.*",
-        "/accountz?acc=nope", "/accstatz?unused=maybe",
+        "/connz?auth=x",
+        "/connz?state=bogus",
+        "/connz?sort=bogus",
+        "/connz?sort=stop",
+        "/connz?limit=x",
+        "/connz?cid=-1",
+        "/subsz?subs=1&test=a.*",
+        "/accountz?acc=nope",
+        "/accstatz?unused=maybe",
     ] {
         let (status, body) = fetch(&running, path).await;
         assert!(status == 400 && body.ends_with('\n'), "{path}: {status} {body:?}");
@@ -150,7 +221,15 @@ async fn subscriptions_are_found_by_a_subject() {
 async fn no_page_shows_a_password() {
     let running = broker().await;
     let _client = client(&running).await;
-    for path in ["/varz", "/connz?auth=1&subs=detail&state=all", "/accountz?acc=A", "/accstatz", "/subsz?subs=1", "/metrics", "/"] {
+    for path in [
+        "/varz",
+        "/connz?auth=1&subs=detail&state=all",
+        "/accountz?acc=A",
+        "/accstatz",
+        "/subsz?subs=1",
+        "/metrics",
+        "/",
+    ] {
         let (_, body) = fetch(&running, path).await;
         assert!(!body.contains("canary-password"), "{path}");
     }
@@ -201,7 +280,8 @@ async fn one_answer_shows_a_bounded_number_of_subscriptions() {
     let mut peers = Vec::new();
     for _ in 0..2 {
         let mut peer = client(&running).await;
-        let more: Vec<String> = (2..=SUBSCRIPTIONS_SHOWN / 2 + 100).map(|sid| format!("SUB s.{sid} {sid}\r\n")).collect();
+        let more: Vec<String> =
+            (2..=SUBSCRIPTIONS_SHOWN / 2 + 100).map(|sid| format!("SUB s.{sid} {sid}\r\n")).collect();
         peer.write_all(format!("{}PING\r\n", more.concat()).as_bytes()).await.unwrap();
         let mut pong = [0; 6];
         while &pong != b"PONG\r\n" {

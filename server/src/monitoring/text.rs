@@ -61,13 +61,9 @@ mod tests {
     #[test]
     fn uptimes_drop_leading_units_and_keep_inner_zeros() {
         let second = 1_000_000_000;
-        for (seconds, text) in [
-            (0, "0s"),
-            (5, "5s"),
-            (185, "3m5s"),
-            (86_405, "1d0h0m5s"),
-            (400 * 86_400, "1y35d0h0m0s"),
-        ] {
+        for (seconds, text) in
+            [(0, "0s"), (5, "5s"), (185, "3m5s"), (86_405, "1d0h0m5s"), (400 * 86_400, "1y35d0h0m0s")]
+        {
             assert_eq!(uptime(7, 7 + seconds * second), text);
         }
         assert_eq!(uptime(10, 5), "0s");

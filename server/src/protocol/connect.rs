@@ -134,14 +134,20 @@ mod tests {
 
     #[test]
     fn wrong_types_and_broken_json_are_refused() {
-        for bad in ["{bad", "[]", "1", "", r#"{"verbose":"yes"}"#, r#"{"protocol":"1"}"#, r#"{"jwt":1}"#, r#"{"name":{}}"#] {
+        for bad in
+            ["{bad", "[]", "1", "", r#"{"verbose":"yes"}"#, r#"{"protocol":"1"}"#, r#"{"jwt":1}"#, r#"{"name":{}}"#]
+        {
             assert_eq!(ConnectOptions::default().merge(bad.as_bytes()), Err(BAD), "{bad}");
         }
     }
 
     #[test]
     fn obsolete_account_fields_are_noticed() {
-        for (json, obsolete) in [(r#"{"account":"x"}"#, true), (r#"{"new_account":true}"#, true), (r#"{"account":"","new_account":false}"#, false)] {
+        for (json, obsolete) in [
+            (r#"{"account":"x"}"#, true),
+            (r#"{"new_account":true}"#, true),
+            (r#"{"account":"","new_account":false}"#, false),
+        ] {
             let mut options = ConnectOptions::default();
             options.merge(json.as_bytes()).unwrap();
             assert_eq!(options.credentials.account, obsolete, "{json}");

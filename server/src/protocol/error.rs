@@ -50,9 +50,7 @@ impl ProtocolError {
         match self {
             Self::ControlLine { .. } => Reason::ControlLineLimit,
             Self::Payload { .. } => Reason::PayloadLimit,
-            Self::Arguments(_) | Self::Json(_) | Self::PeerError | Self::UnknownOperation => {
-                Reason::ProtocolViolation
-            }
+            Self::Arguments(_) | Self::Json(_) | Self::PeerError | Self::UnknownOperation => Reason::ProtocolViolation,
         }
     }
 }

@@ -50,9 +50,9 @@ pub fn with(block: &[u8], name: &[u8], value: &[u8]) -> Vec<u8> {
 }
 
 fn is_field(line: &[u8], name: &[u8]) -> bool {
-    line.trim_ascii_start().split_at_checked(name.len()).is_some_and(|(head, rest)| {
-        head.eq_ignore_ascii_case(name) && rest.trim_ascii_start().first() == Some(&b':')
-    })
+    line.trim_ascii_start()
+        .split_at_checked(name.len())
+        .is_some_and(|(head, rest)| head.eq_ignore_ascii_case(name) && rest.trim_ascii_start().first() == Some(&b':'))
 }
 
 /// Lines with their ends. A lone CR ends one, too: some clients' readers see it so.
@@ -113,7 +113,9 @@ mod tests {
 
     #[test]
     fn forged_copies_are_seen_behind_lone_returns_and_blanks() {
-        for block in ["NATS/1.0\r\nA: b\rK: f\r\n\r\n", "NATS/1.0\rk:f", "NATS/1.0\r\n  K: f\r\n\r\n", "NATS/1.0\nK: f\n\n"] {
+        for block in
+            ["NATS/1.0\r\nA: b\rK: f\r\n\r\n", "NATS/1.0\rk:f", "NATS/1.0\r\n  K: f\r\n\r\n", "NATS/1.0\nK: f\n\n"]
+        {
             assert!(has(block.as_bytes(), b"K"), "{block:?}");
             assert!(!has(&without(block.as_bytes(), b"K"), b"K"), "{block:?}");
         }

@@ -52,10 +52,7 @@ pub fn next<'a>(bytes: &'a [u8], rules: &Rules) -> Result<Step<'a>, ProtocolErro
         return Ok(Step::Incomplete(0));
     };
     let after = bytes.get(op_len..).unwrap_or_default();
-    let spaced = matches!(
-        op,
-        Op::Publish | Op::HeaderPublish | Op::Subscribe | Op::Unsubscribe | Op::PeerError
-    );
+    let spaced = matches!(op, Op::Publish | Op::HeaderPublish | Op::Subscribe | Op::Unsubscribe | Op::PeerError);
     if spaced {
         match after.first() {
             Some(b' ' | b'\t') => {}
@@ -202,11 +199,8 @@ fn message<'a>(
         _ => return Err(ProtocolError::Arguments(op)),
     };
     let size = number(size).ok_or(ProtocolError::Arguments(op))?;
-    let header_len = if with_header {
-        number(header).filter(|len| *len <= size).ok_or(ProtocolError::Arguments(op))?
-    } else {
-        0
-    };
+    let header_len =
+        if with_header { number(header).filter(|len| *len <= size).ok_or(ProtocolError::Arguments(op))? } else { 0 };
     if size > rules.max_payload {
         return Err(ProtocolError::Payload { size, limit: rules.max_payload });
     }
@@ -246,9 +240,9 @@ fn number(digits: &[u8]) -> Option<usize> {
     if digits.is_empty() || digits.len() > 9 {
         return None;
     }
-    digits.iter().try_fold(0usize, |value, digit| {
-        digit.is_ascii_digit().then(|| value * 10 + usize::from(digit - b'0'))
-    })
+    digits
+        .iter()
+        .try_fold(0usize, |value, digit| digit.is_ascii_digit().then(|| value * 10 + usize::from(digit - b'0')))
 }
 
 #[cfg(test)]
@@ -283,15 +277,33 @@ mod tests {
     #[test]
     fn malformed_lines_are_refused_in_their_class() {
         let unknown: [&[u8]; 10] = [
-            b"\r\n", b" PING\r\n", b"MSG a 1 0\r\n", b"HMSG", b"RS+ a", b"A+ x", b"PUBfoo 0\r\n", b"UNSUB\r\n",
-            b"PUB a\rb 0\r\n\r\n", b"PUB foo 2\r\nhixx",
+            b"\r\n",
+            b" PING\r\n",
+            b"MSG a 1 0\r\n",
+            b"HMSG",
+            b"RS+ a",
+            b"A+ x",
+            b"PUBfoo 0\r\n",
+            b"UNSUB\r\n",
+            b"PUB a\rb 0\r\n\r\n",
+            b"PUB foo 2\r\nhixx",
         ];
         for bytes in unknown {
             assert_eq!(one(bytes), Err(ProtocolError::UnknownOperation), "{}", String::from_utf8_lossy(bytes));
         }
         let silent: [&[u8]; 12] = [
-            b"PUB foo xx\r\n", b"PUB foo -1\r\n", b"PUB foo\r\n", b"PUB a b c 1\r\n", b"SUB a\r\n", b"SUB a b c d\r\n",
-            b"UNSUB 1 2 3\r\n", b"PUB foo 0000000002\r\n", b"HPUB foo 5 2\r\n", b"HPUB foo 1\r\n", b"SUB  \r\n", b"PUB a b c d e\r\n",
+            b"PUB foo xx\r\n",
+            b"PUB foo -1\r\n",
+            b"PUB foo\r\n",
+            b"PUB a b c 1\r\n",
+            b"SUB a\r\n",
+            b"SUB a b c d\r\n",
+            b"UNSUB 1 2 3\r\n",
+            b"PUB foo 0000000002\r\n",
+            b"HPUB foo 5 2\r\n",
+            b"HPUB foo 1\r\n",
+            b"SUB  \r\n",
+            b"PUB a b c d e\r\n",
         ];
         for bytes in silent {
             assert!(matches!(one(bytes), Err(ProtocolError::Arguments(_))), "{}", String::from_utf8_lossy(bytes));

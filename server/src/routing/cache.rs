@@ -49,7 +49,9 @@ impl MatchCache {
         let weight = set.weight();
         let entry = Entry { part, stamp, set };
         if weight <= MATCH_CACHE_RECEIVERS {
-            if (self.entries.len() >= MATCH_CACHE && !self.entries.contains_key(subject)) || self.weight + weight > MATCH_CACHE_RECEIVERS {
+            if (self.entries.len() >= MATCH_CACHE && !self.entries.contains_key(subject))
+                || self.weight + weight > MATCH_CACHE_RECEIVERS
+            {
                 self.entries.clear();
                 self.weight = 0;
             }

@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use crate::connection::outbound::Appended;
 use crate::connection::Connection;
+use crate::connection::outbound::Appended;
 use crate::limits::SHARE_FROM;
 use crate::protocol::encode;
 use crate::routing::match_set::{MatchSet, QueueGroup};
@@ -167,19 +167,26 @@ fn deliver(
     });
     let tail = envelope.tail(with_header);
     let need = message.subject.len() + subscription.sid.len() + tail.len() + 8;
-    let appended = connection.outbound.deliver(connection.max_pending(), body.len(), || subscription.admit(), |queue| {
-        if let Some(shared) = shared {
-            queue.append(need, |out| encode::delivery_line(out, with_header, message.subject, &subscription.sid, tail));
-            queue.append_shared(shared);
-            queue.append(2, |out| out.extend_from_slice(b"\r\n"));
-        } else {
-            queue.append(need + body.len() + 2, |out| {
-                encode::delivery_line(out, with_header, message.subject, &subscription.sid, tail);
-                out.extend_from_slice(body);
-                out.extend_from_slice(b"\r\n");
-            });
-        }
-    });
+    let appended = connection.outbound.deliver(
+        connection.max_pending(),
+        body.len(),
+        || subscription.admit(),
+        |queue| {
+            if let Some(shared) = shared {
+                queue.append(need, |out| {
+                    encode::delivery_line(out, with_header, message.subject, &subscription.sid, tail);
+                });
+                queue.append_shared(shared);
+                queue.append(2, |out| out.extend_from_slice(b"\r\n"));
+            } else {
+                queue.append(need + body.len() + 2, |out| {
+                    encode::delivery_line(out, with_header, message.subject, &subscription.sid, tail);
+                    out.extend_from_slice(body);
+                    out.extend_from_slice(b"\r\n");
+                });
+            }
+        },
+    );
     match appended {
         Appended::Refused => return false,
         Appended::Owe => batch.touch(connection),

@@ -273,7 +273,11 @@ impl Node {
 
 impl Groups {
     fn place(&self, name: &[u8]) -> Option<usize> {
-        if self.index.is_empty() { self.list.iter().position(|(other, _)| **other == *name) } else { self.index.get(name).copied() }
+        if self.index.is_empty() {
+            self.list.iter().position(|(other, _)| **other == *name)
+        } else {
+            self.index.get(name).copied()
+        }
     }
 
     /// The members of a group, which begins to be if need be.
@@ -343,7 +347,12 @@ mod tests {
 
     fn subscription(subject: &str, queue: Option<&str>, sid: usize) -> Arc<Subscription> {
         let sid = sid.to_string();
-        Arc::new(Subscription::new(subject.as_bytes(), queue.map(str::as_bytes), sid.as_bytes(), Sink::Inside(Arc::new(Nobody))))
+        Arc::new(Subscription::new(
+            subject.as_bytes(),
+            queue.map(str::as_bytes),
+            sid.as_bytes(),
+            Sink::Inside(Arc::new(Nobody)),
+        ))
     }
 
     fn found(interest: &Interest, subject: &str) -> BTreeSet<String> {
@@ -385,7 +394,8 @@ mod tests {
     fn thousands_of_queue_groups_are_told_apart_and_removed() {
         let interest = Interest::new();
         let filters = ["a.b", "a.*", "a.>"];
-        let members: Vec<_> = (0..6000).map(|n| subscription(filters[n % 3], Some(&format!("q{}", n / 3)), n)).collect();
+        let members: Vec<_> =
+            (0..6000).map(|n| subscription(filters[n % 3], Some(&format!("q{}", n / 3)), n)).collect();
         for member in &members {
             interest.insert(member.clone());
         }
@@ -407,7 +417,10 @@ mod tests {
     #[test]
     fn inboxes_come_and_go_without_touching_other_parts() {
         let interest = Interest::new();
-        let other = (0..100).map(|n| format!("s{n}")).find(|s| interest.part_of(s.as_bytes()) != interest.part_of(b"_INBOX.x")).unwrap();
+        let other = (0..100)
+            .map(|n| format!("s{n}"))
+            .find(|s| interest.part_of(s.as_bytes()) != interest.part_of(b"_INBOX.x"))
+            .unwrap();
         let part = interest.part_of(other.as_bytes());
         let before = interest.stamp(part);
         interest.insert(subscription("_INBOX.x", None, 1));

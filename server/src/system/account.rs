@@ -57,7 +57,8 @@ fn view(broker: &Broker, request: &Request, account: &str, kind: AccountAsk) -> 
         AccountAsk::Statz => {
             let options: AccountStatOptions = request.options()?;
             let only = only.filter(|account| *account != ALL);
-            let idle = only.is_some_and(|account| tenant(broker, account).is_none_or(|tenant| tenant.connection_count() == 0));
+            let idle =
+                only.is_some_and(|account| tenant(broker, account).is_none_or(|tenant| tenant.connection_count() == 0));
             if idle && !options.include_unused {
                 return Ok(None);
             }

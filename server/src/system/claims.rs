@@ -30,7 +30,8 @@ pub async fn answer(broker: &Arc<Broker>, request: Request, ask: ClaimsAsk) {
     match ask {
         ClaimsAsk::Delete => delete(broker, &accounts, request).await,
         ClaimsAsk::List => {
-            let keys: Vec<String> = accounts.resolver().list(broker.clock.unix_seconds()).iter().map(ToString::to_string).collect();
+            let keys: Vec<String> =
+                accounts.resolver().list(broker.clock.unix_seconds()).iter().map(ToString::to_string).collect();
             request.answer(broker, &json!({"server": server_info(broker), "data": keys}));
         }
         ClaimsAsk::LookUp(account) => look_up(broker, &accounts, &request, &account).await,
@@ -55,7 +56,8 @@ async fn update(broker: &Arc<Broker>, accounts: &Arc<CachedAccounts>, request: R
         return;
     }
     let (store, body) = (accounts.clone(), request.body.clone());
-    let stored = blocking(move || claims_request::update(&**store.resolver(), &body, named.as_ref(), store.trust(), now)).await;
+    let stored =
+        blocking(move || claims_request::update(&**store.resolver(), &body, named.as_ref(), store.trust(), now)).await;
     match stored {
         Some(Ok((record, _))) => {
             let account = record.key.to_string();
@@ -64,13 +66,16 @@ async fn update(broker: &Arc<Broker>, accounts: &Arc<CachedAccounts>, request: R
             request.answer(broker, &success(broker, Some(&account), UPDATED));
         }
         Some(Err(refused)) => refuse(broker, &request, &refused),
-        None => request.answer(broker, &refusal(broker, Some("n/a"), "jwt update resulted in error - it was broken off")),
+        None => {
+            request.answer(broker, &refusal(broker, Some("n/a"), "jwt update resulted in error - it was broken off"));
+        }
     }
 }
 
 /// A resolver that keeps nothing takes updates only of accounts that it knows.
 fn is_skipped(accounts: &CachedAccounts, named: Option<&AccountKey>) -> bool {
-    let known = |key: &AccountKey| accounts.loaded(key).is_some() || matches!(accounts.resolver().lookup(key), Ok(Some(_)));
+    let known =
+        |key: &AccountKey| accounts.loaded(key).is_some() || matches!(accounts.resolver().lookup(key), Ok(Some(_)));
     !accounts.resolver().is_durable() && !named.is_some_and(known)
 }
 
@@ -123,7 +128,8 @@ async fn pack(broker: &Arc<Broker>, accounts: &Arc<CachedAccounts>, request: Req
     let asker = StoreHash::from_request(&request.body);
     let (store, sender) = (accounts.clone(), broker.clone());
     let sent = blocking(move || {
-        let outcome = store.resolver().pack(asker, now, &mut |line| request.answer_raw(&sender, line.to_string().as_bytes()));
+        let outcome =
+            store.resolver().pack(asker, now, &mut |line| request.answer_raw(&sender, line.to_string().as_bytes()));
         request.answer_raw(&sender, b"");
         outcome
     });

@@ -94,7 +94,11 @@ impl Receiver for Desk {
         let crossed = !message.passage.crossings.is_empty();
         let request = Request {
             reply: message.reply.to_vec(),
-            info: if crossed { headers::value(message.header(), headers::REQUEST_INFO).unwrap_or_default().to_vec() } else { Vec::new() },
+            info: if crossed {
+                headers::value(message.header(), headers::REQUEST_INFO).unwrap_or_default().to_vec()
+            } else {
+                Vec::new()
+            },
             body: message.payload().to_vec(),
             asker: message.origin.filter(|_| !crossed).map(|connection| connection.cid),
             tenant: crossed.then(|| ask.account().unwrap_or_default().into()),

@@ -68,7 +68,9 @@ pub fn client_info(connection: &Connection, account: &AccountName) -> Value {
         ("issuer_key", issuer),
         ("name_tag", identity.tenant.display_name()),
     ];
-    fields.extend(more.into_iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| (name.to_owned(), json!(text))));
+    fields.extend(
+        more.into_iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| (name.to_owned(), json!(text))),
+    );
     if let Some(tags) = principal.map(|principal| &principal.tags).filter(|tags| !tags.is_empty()) {
         fields.insert("tags".to_owned(), json!(tags));
     }

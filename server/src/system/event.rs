@@ -58,10 +58,8 @@ pub fn publish_connection_count(broker: &Broker, tenant: &Tenant) {
     if tenant.name.as_str() == GLOBAL {
         return;
     }
-    let subjects = [
-        format!("$SYS.ACCOUNT.{}.SERVER.CONNS", tenant.name),
-        format!("$SYS.SERVER.ACCOUNT.{}.CONNS", tenant.name),
-    ];
+    let subjects =
+        [format!("$SYS.ACCOUNT.{}.SERVER.CONNS", tenant.name), format!("$SYS.SERVER.ACCOUNT.{}.CONNS", tenant.name)];
     // Both carry the same event, so that who hears both can tell.
     let mut event = None;
     for subject in subjects {
@@ -94,7 +92,11 @@ fn end_of(connection: &Connection, account: &AccountName, claimed: Option<&str>,
     }
     let mut event = envelope::event(broker, "client_disconnect");
     set(&mut event, "client", client);
-    set(&mut event, "sent", json!({"msgs": traffic.in_messages.load(Relaxed), "bytes": traffic.in_bytes.load(Relaxed)}));
+    set(
+        &mut event,
+        "sent",
+        json!({"msgs": traffic.in_messages.load(Relaxed), "bytes": traffic.in_bytes.load(Relaxed)}),
+    );
     let (msgs, bytes) = connection.outbound.counters();
     set(&mut event, "received", json!({"msgs": msgs, "bytes": bytes}));
     set(&mut event, "reason", json!(reason));

@@ -25,7 +25,11 @@ pub async fn beat(broker: Arc<Broker>) {
             () = broker.stopping.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }
-        publish_event(&broker, &subject, || json!({"server": envelope::server_info(&broker), "statsz": varz::statsz(&broker)}));
+        publish_event(
+            &broker,
+            &subject,
+            || json!({"server": envelope::server_info(&broker), "statsz": varz::statsz(&broker)}),
+        );
         if pause >= LONGEST {
             round = (round + 1) % ROUNDS;
             if round == 0 {

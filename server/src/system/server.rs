@@ -61,7 +61,9 @@ impl Filter {
     /// Whether this server is meant.
     pub fn admits(&self, broker: &Broker) -> bool {
         let host = broker.client_address().ip().to_string();
-        let is = |own: &str, asked: &str| asked.is_empty() || if self.exact_match { own == asked } else { own.contains(asked) };
+        let is = |own: &str, asked: &str| {
+            asked.is_empty() || if self.exact_match { own == asked } else { own.contains(asked) }
+        };
         is(&broker.name, &self.server_name)
             && is(&host, &self.host)
             // No cluster, no tags and no domain here: who asks for one means another server.
@@ -134,7 +136,13 @@ fn send_away(broker: &Broker, cid: u64) -> Result<(), Fault> {
     if !connection.wants_info() {
         return Err(Fault::new("client does not support Lame Duck Mode or is not ready to receive the notification"));
     }
-    let info = Info { ldm: true, connect_info: false, remote_account: "".into(), acc_is_sys: false, ..broker.info_after_connect(&connection) };
+    let info = Info {
+        ldm: true,
+        connect_info: false,
+        remote_account: "".into(),
+        acc_is_sys: false,
+        ..broker.info_after_connect(&connection)
+    };
     connection.send_line(&info.line());
     Ok(())
 }

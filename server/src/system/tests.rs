@@ -41,10 +41,17 @@ impl House {
         let now = Clock::system().unix_seconds();
         let token = |seed: &Seed, at| AccountClaims::new(key(seed)).encode(&operator, at).unwrap();
         let config = LoadedConfig {
-            broker: BrokerOptions { listen: ([127, 0, 0, 1], 0).into(), server_name: "n1".to_owned(), ..BrokerOptions::default() },
+            broker: BrokerOptions {
+                listen: ([127, 0, 0, 1], 0).into(),
+                server_name: "n1".to_owned(),
+                ..BrokerOptions::default()
+            },
             identities: Identities::Operator(OperatorConfig {
                 operators: vec![claims.encode(&operator, now).unwrap()],
-                resolver: ResolverConfig::Directory(folder.join("jwt"), DirectoryOptions { delete: DeleteMode::Rename, ..DirectoryOptions::default() }),
+                resolver: ResolverConfig::Directory(
+                    folder.join("jwt"),
+                    DirectoryOptions { delete: DeleteMode::Rename, ..DirectoryOptions::default() },
+                ),
                 preload: vec![(key(&system), token(&system, now - 100)), (key(&tenant), token(&tenant, now - 100))],
                 ..OperatorConfig::default()
             }),
@@ -53,7 +60,10 @@ impl House {
             pid_file: None,
             warnings: Vec::new(),
         };
-        let config = LoadedConfig { broker: BrokerOptions { security_dir: Some(folder.join("security")), ..config.broker }, ..config };
+        let config = LoadedConfig {
+            broker: BrokerOptions { security_dir: Some(folder.join("security")), ..config.broker },
+            ..config
+        };
         let running = start(config, Clock::system()).await.unwrap();
         Self { operator, system, tenant, running }
     }
@@ -219,7 +229,10 @@ async fn bad_requests_get_an_error_and_unknown_ones_no_responders() {
     let kick = format!("$SYS.REQ.SERVER.{}.KICK", house.id());
     assert_eq!(peer.request(&kick, "").await["error"]["code"], 400);
     let unknown = peer.request(&kick, "{\"cid\":99999}").await;
-    assert_eq!((unknown["error"]["code"].as_u64(), unknown["error"]["description"].as_str()), (Some(500), Some("no such client or leafnode id")));
+    assert_eq!(
+        (unknown["error"]["code"].as_u64(), unknown["error"]["description"].as_str()),
+        (Some(500), Some("no such client or leafnode id"))
+    );
     for subject in ["$SYS.REQ.SERVER.PING.NONSENSE", "$SYS.REQ.SERVER.NOBODY.VARZ", "$SYS.REQ.CLAIMS.NONSENSE"] {
         assert_eq!(peer.request_raw(subject, "").await, b"503", "{subject}");
     }
@@ -230,7 +243,10 @@ async fn a_filter_that_means_others_is_answered_by_silence() {
     let folder = tempfile::tempdir().unwrap();
     let house = House::new(folder.path()).await;
     let mut peer = house.system().await;
-    peer.send("SUB in 1\r\nPUB $SYS.REQ.SERVER.PING in 21\r\n{\"server_name\":\"other\"}\r\n".replace("21", "23").as_str()).await;
+    peer.send(
+        "SUB in 1\r\nPUB $SYS.REQ.SERVER.PING in 21\r\n{\"server_name\":\"other\"}\r\n".replace("21", "23").as_str(),
+    )
+    .await;
     peer.send("PUB $SYS.REQ.SERVER.PING.IDZ in 0\r\n\r\n").await;
     let (_, answer) = peer.event().await;
     assert!(answer["name"] == "n1" && answer.get("server").is_none(), "{answer}");
@@ -250,14 +266,18 @@ async fn connections_are_announced_and_kicked() {
     let (subject, event) = system.event().await;
     assert_eq!(subject, format!("$SYS.ACCOUNT.{account}.CONNECT"));
     assert_eq!(event["type"], "io.nats.server.advisory.v1.client_connect");
-    assert_eq!((event["client"]["id"].as_u64(), event["client"]["acc"].as_str()), (Some(tenant.cid), Some(account.to_string().as_str())));
+    assert_eq!(
+        (event["client"]["id"].as_u64(), event["client"]["acc"].as_str()),
+        (Some(tenant.cid), Some(account.to_string().as_str()))
+    );
     assert!(!event.to_string().contains("eyJ"), "no JWT in events");
     let (first, conns) = system.event().await;
     let (second, same) = system.event().await;
     assert_eq!(first, format!("$SYS.ACCOUNT.{account}.SERVER.CONNS"));
     assert_eq!(second, format!("$SYS.SERVER.ACCOUNT.{account}.CONNS"));
     assert_eq!((conns["conns"].as_u64(), &conns["id"]), (Some(1), &same["id"]));
-    let answer = system.request(&format!("$SYS.REQ.SERVER.{}.KICK", house.id()), &format!("{{\"cid\":{}}}", tenant.cid)).await;
+    let answer =
+        system.request(&format!("$SYS.REQ.SERVER.{}.KICK", house.id()), &format!("{{\"cid\":{}}}", tenant.cid)).await;
     assert!(answer["server"].is_object() && answer.get("error").is_none());
     assert!(tenant.line().await.is_err(), "kicked");
     let closed = system.request("$SYS.REQ.SERVER.PING.CONNZ", &format!("{{\"cid\":{},\"state\":1}}", tenant.cid)).await;
@@ -276,7 +296,10 @@ async fn disconnects_tell_the_reason_and_what_was_sent() {
     tenant.fence().await;
     drop(tenant);
     let (_, event) = system.event().await;
-    assert_eq!((event["reason"].as_str(), event["sent"]["msgs"].as_u64(), event["sent"]["bytes"].as_u64()), (Some("Client Closed"), Some(1), Some(3)));
+    assert_eq!(
+        (event["reason"].as_str(), event["sent"]["msgs"].as_u64(), event["sent"]["bytes"].as_u64()),
+        (Some("Client Closed"), Some(1), Some(3))
+    );
     assert_eq!(event["type"], "io.nats.server.advisory.v1.client_disconnect");
 }
 
@@ -285,7 +308,9 @@ async fn refused_logins_are_events_without_secrets() {
     let folder = tempfile::tempdir().unwrap();
     let house = House::new(folder.path()).await;
     let mut system = house.system().await;
-    system.send(&format!("SUB $SYS.SERVER.{}.CLIENT.AUTH.ERR 1\r\nSUB $SYS.SERVER.*.CORDON.SECURITY 2\r\n", house.id())).await;
+    system
+        .send(&format!("SUB $SYS.SERVER.{}.CLIENT.AUTH.ERR 1\r\nSUB $SYS.SERVER.*.CORDON.SECURITY 2\r\n", house.id()))
+        .await;
     system.fence().await;
     let stranger = seed(Role::Account);
     assert!(house.present(&stranger, |_| {}).await.is_err());
@@ -311,7 +336,9 @@ async fn a_tenant_hears_of_its_own_denials_and_of_no_others() {
     let mut owner = house.join(&house.tenant).await;
     owner.send("SUB $SYS.> 1\r\n").await;
     owner.fence().await;
-    let limited = house.present(&house.tenant, |claims| claims.nats.template.permissions.publish.deny.push("secret.>".to_owned())).await;
+    let limited = house
+        .present(&house.tenant, |claims| claims.nats.template.permissions.publish.deny.push("secret.>".to_owned()))
+        .await;
     let mut limited = limited.unwrap();
     limited.send("PUB secret.x 0\r\n\r\n").await;
     let (subject, event) = owner.event().await;
@@ -367,7 +394,12 @@ async fn a_tenant_sees_only_its_own_connections_whatever_it_asks_for() {
     let statz = tenant.request("$SYS.REQ.ACCOUNT.PING.STATZ", &format!("{{\"accounts\":[\"{other}\"]}}")).await;
     assert_eq!(statz["data"]["account_statz"].as_array().unwrap().len(), 1);
     assert_eq!(statz["data"]["account_statz"][0]["acc"], own);
-    for subject in ["$SYS.REQ.SERVER.PING.VARZ", "$SYS.REQ.SERVER.PING", "$SYS.REQ.CLAIMS.LIST", &format!("$SYS.REQ.ACCOUNT.{other}.CONNZ")] {
+    for subject in [
+        "$SYS.REQ.SERVER.PING.VARZ",
+        "$SYS.REQ.SERVER.PING",
+        "$SYS.REQ.CLAIMS.LIST",
+        &format!("$SYS.REQ.ACCOUNT.{other}.CONNZ"),
+    ] {
         assert_eq!(tenant.request_raw(subject, "").await, b"503", "{subject}");
     }
 }
@@ -387,13 +419,25 @@ async fn pushed_claims_are_verified_stored_and_in_force_before_the_answer() {
     assert_eq!(system.request_raw(&format!("$SYS.REQ.ACCOUNT.{account}.CLAIMS.LOOKUP"), "").await, token.as_bytes());
     house.join(&fresh).await;
     let forged = AccountClaims::new(key(&fresh)).encode(&stranger, Clock::system().unix_seconds() + 5).unwrap();
-    for subject in [format!("$SYS.REQ.ACCOUNT.{account}.CLAIMS.UPDATE"), format!("$SYS.ACCOUNT.{account}.CLAIMS.UPDATE"), "$SYS.REQ.CLAIMS.UPDATE".to_owned()] {
+    for subject in [
+        format!("$SYS.REQ.ACCOUNT.{account}.CLAIMS.UPDATE"),
+        format!("$SYS.ACCOUNT.{account}.CLAIMS.UPDATE"),
+        "$SYS.REQ.CLAIMS.UPDATE".to_owned(),
+    ] {
         let answer = system.request(&subject, &forged).await;
         assert_eq!(answer["error"]["code"], 500, "{answer}");
-        assert!(answer["error"]["description"].as_str().unwrap().starts_with("jwt update resulted in error"), "{answer}");
+        assert!(
+            answer["error"]["description"].as_str().unwrap().starts_with("jwt update resulted in error"),
+            "{answer}"
+        );
     }
     let other = format!("$SYS.REQ.ACCOUNT.{}.CLAIMS.UPDATE", key(&house.tenant));
-    assert!(system.request(&other, &token).await["error"]["description"].as_str().unwrap().contains("subject does not match jwt content"));
+    assert!(
+        system.request(&other, &token).await["error"]["description"]
+            .as_str()
+            .unwrap()
+            .contains("subject does not match jwt content")
+    );
     for body in ["", "nonsense", "a.b.c"] {
         assert_eq!(system.request("$SYS.REQ.CLAIMS.UPDATE", body).await["error"]["code"], 500, "{body}");
     }
@@ -419,7 +463,10 @@ async fn accounts_are_deleted_by_the_operator_alone() {
     assert!(answer["error"]["description"].as_str().unwrap().contains("not trusted"), "{answer}");
     let of_system = request(&house.operator, &[key(&house.system)]);
     let answer = system.request("$SYS.REQ.CLAIMS.DELETE", &of_system).await;
-    assert!(answer["error"]["description"].as_str().unwrap().contains("not allowed to delete system account"), "{answer}");
+    assert!(
+        answer["error"]["description"].as_str().unwrap().contains("not allowed to delete system account"),
+        "{answer}"
+    );
     let good = request(&house.operator, &[key(&house.tenant)]);
     let answer = system.request("$SYS.REQ.CLAIMS.DELETE", &good).await;
     assert_eq!(answer["data"], json!({"code": 200, "message": "deleted 1 accounts"}));
@@ -493,7 +540,9 @@ async fn a_tenant_that_asks_too_much_is_turned_away_long_before_the_operators_ar
     let (mut tenant, mut system) = (house.join(&house.tenant).await, house.system().await);
     let requests = 1000;
     // On one thread the answering task does not run while one read is worked on.
-    for (peer, subject, all) in [(&mut tenant, "$SYS.REQ.USER.INFO", false), (&mut system, "$SYS.REQ.SERVER.PING.IDZ", true)] {
+    for (peer, subject, all) in
+        [(&mut tenant, "$SYS.REQ.USER.INFO", false), (&mut system, "$SYS.REQ.SERVER.PING.IDZ", true)]
+    {
         peer.send("SUB in 1\r\n").await;
         peer.send(&format!("PUB {subject} in 0\r\n\r\n").repeat(requests)).await;
         let mut answered = 0;

@@ -39,8 +39,13 @@ fn describe(broker: &Broker, connection: &Connection) -> Value {
     let mut data = Map::new();
     data.insert("user".to_owned(), json!(principal.map(|principal| principal.user.clone()).unwrap_or_default()));
     data.insert("account".to_owned(), json!(identity.tenant.name.as_str()));
-    let names = [("account_name", identity.tenant.display_name()), ("user_name", principal.and_then(|p| p.name.clone()).unwrap_or_default())];
-    data.extend(names.into_iter().filter(|(_, name)| !name.is_empty()).map(|(key, name)| (key.to_owned(), json!(name))));
+    let names = [
+        ("account_name", identity.tenant.display_name()),
+        ("user_name", principal.and_then(|p| p.name.clone()).unwrap_or_default()),
+    ];
+    data.extend(
+        names.into_iter().filter(|(_, name)| !name.is_empty()).map(|(key, name)| (key.to_owned(), json!(name))),
+    );
     if let Some(permissions) = permissions(connection.rights().claim()) {
         data.insert("permissions".to_owned(), permissions);
     }
@@ -64,6 +69,10 @@ fn permissions(claim: &PermissionsClaim) -> Option<Value> {
 
 fn lists(subjects: &SubjectsClaim) -> Option<Value> {
     let both = [("allow", &subjects.allow), ("deny", &subjects.deny)];
-    let shown: Map<String, Value> = both.into_iter().filter(|(_, list)| !list.is_empty()).map(|(name, list)| (name.to_owned(), json!(list))).collect();
+    let shown: Map<String, Value> = both
+        .into_iter()
+        .filter(|(_, list)| !list.is_empty())
+        .map(|(name, list)| (name.to_owned(), json!(list)))
+        .collect();
     (!shown.is_empty()).then_some(Value::Object(shown))
 }

@@ -78,7 +78,14 @@ mod tests {
 
     fn request(tenant: Option<&str>, bytes: usize) -> Request {
         let ask = Ask::Server(ServerAsk::Idz);
-        Request { ask, reply: Vec::new(), info: Vec::new(), body: vec![0; bytes], asker: None, tenant: tenant.map(Into::into) }
+        Request {
+            ask,
+            reply: Vec::new(),
+            info: Vec::new(),
+            body: vec![0; bytes],
+            asker: None,
+            tenant: tenant.map(Into::into),
+        }
     }
 
     #[test]

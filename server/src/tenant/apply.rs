@@ -29,7 +29,12 @@ pub fn to_connections(broker: &Arc<Broker>, tenant: &Arc<Tenant>) {
     let connections = tenant.connections();
     let room = tenant.max_connections().map_or(usize::MAX, |max| max as usize);
     for connection in connections.iter().skip(room) {
-        end(connection, ClosePolicy::ACCOUNT_CONNECTIONS, Reason::AccountConnectionLimit, "the account's limit was lowered");
+        end(
+            connection,
+            ClosePolicy::ACCOUNT_CONNECTIONS,
+            Reason::AccountConnectionLimit,
+            "the account's limit was lowered",
+        );
     }
     for connection in connections.iter().take(room) {
         to_connection(broker, connection, tenant, now);

@@ -8,8 +8,8 @@ pub mod counters;
 pub mod directory;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use arc_swap::ArcSwapOption;
 use cordon_accounts::limits::ConnectionLimits;
@@ -128,7 +128,10 @@ impl Tenant {
 
     /// What the account's mappings make of a subject.
     pub fn map(&self, subject: &[u8], batch: &mut Batch) -> MapOutcome {
-        self.record.load().as_ref().map_or(MapOutcome::Unchanged, |record| record.mappings.map(subject, |bound| batch.draw(bound)))
+        self.record
+            .load()
+            .as_ref()
+            .map_or(MapOutcome::Unchanged, |record| record.mappings.map(subject, |bound| batch.draw(bound)))
     }
 
     /// Limits it puts on each of its connections.

@@ -37,10 +37,7 @@ fn an_operator_is_read_and_written_as_the_peer_does() {
     assert_eq!(claims.nats.system_account, Some(account_key(2)));
     assert_eq!(claims.nats.required_version(), Some([2, 10, 0]));
     assert_eq!(claims.nats.tags, ["env:prod"]);
-    assert_eq!(
-        claims.account_signers().collect::<Vec<_>>(),
-        [operator_key(11)]
-    );
+    assert_eq!(claims.account_signers().collect::<Vec<_>>(), [operator_key(11)]);
     claims.validate(NOW).require_clean().unwrap();
 }
 
@@ -74,30 +71,21 @@ fn users_are_read_and_written_as_the_peer_does() {
     claims.validate(NOW).require_clean().unwrap();
     let scoped = read_and_write::<User>("user_scoped", &seed(Role::Account, 13));
     assert!(scoped.nats.template.is_empty());
-    assert_eq!(
-        scoped.nats.template,
-        UserClaims::scoped(user_key(3)).nats.template
-    );
+    assert_eq!(scoped.nats.template, UserClaims::scoped(user_key(3)).nats.template);
 }
 
 #[test]
 fn an_activation_is_read_and_written_as_the_peer_does() {
     let claims = read_and_write::<Activation>("activation", &seed(Role::Account, 13));
     assert_eq!(claims.exporter(), account_key(4).public());
-    assert_eq!(
-        (claims.nats.kind, claims.nats.subject.as_str()),
-        (ExportKind::Stream, "priv.>")
-    );
+    assert_eq!((claims.nats.kind, claims.nats.subject.as_str()), (ExportKind::Stream, "priv.>"));
 }
 
 #[test]
 fn a_delete_request_is_read_and_written_as_the_peer_does() {
     let claims = read_and_write::<Generic>("generic", &operator());
     assert!(claims.is_self_signed());
-    assert_eq!(
-        claims.nats.members["accounts"][0],
-        account_key(2).to_string()
-    );
+    assert_eq!(claims.nats.members["accounts"][0], account_key(2).to_string());
 }
 
 #[test]
@@ -105,16 +93,7 @@ fn callout_questions_and_answers_are_read_and_written_as_the_peer_does() {
     let request = read_and_write::<AuthorizationRequest>("request", &seed(Role::Server, 5));
     assert_eq!(request.audience, REQUEST_AUDIENCE);
     assert_eq!(request.nats.user_nkey, user_key(3));
-    assert_eq!(
-        request
-            .nats
-            .connect_opts
-            .pass
-            .as_ref()
-            .unwrap()
-            .expose_secret(),
-        "canary"
-    );
+    assert_eq!(request.nats.connect_opts.pass.as_ref().unwrap().expose_secret(), "canary");
     assert!(!format!("{request:?}").contains("canary"));
     let response = read_and_write::<AuthorizationResponse>("response", &seed(Role::Account, 12));
     assert_eq!(response.nats.error, "no");
@@ -126,10 +105,7 @@ fn version_1_tokens_are_read_into_the_shape_of_version_2() {
     let operator = decode::<Operator>(peer("v1_operator")).unwrap();
     assert_eq!(operator.nats.signing_keys, [operator_key(11)]);
     let account = decode::<Account>(peer("v1_account")).unwrap();
-    assert_eq!(
-        account.nats.signing_keys,
-        [SigningKey::Plain(account_key(12))]
-    );
+    assert_eq!(account.nats.signing_keys, [SigningKey::Plain(account_key(12))]);
     assert_eq!(account.nats.limits.conn.bound(), Some(5));
     assert_eq!(account.nats.imports[0].remote(), "yy");
     assert!(!account.nats.limits.jetstream_enabled());
@@ -141,14 +117,8 @@ fn version_1_tokens_are_read_into_the_shape_of_version_2() {
     assert_eq!(activation.nats.kind, ExportKind::Service);
     assert_eq!(activation.exporter(), account_key(4).public());
     for (tags, unknown) in [
-        (
-            &operator.nats.tags,
-            (&operator.unknown, &operator.nats.unknown),
-        ),
-        (
-            &account.nats.tags,
-            (&account.unknown, &account.nats.unknown),
-        ),
+        (&operator.nats.tags, (&operator.unknown, &operator.nats.unknown)),
+        (&account.nats.tags, (&account.unknown, &account.nats.unknown)),
         (&user.nats.tags, (&user.unknown, &user.nats.unknown)),
     ] {
         assert_eq!(tags, &["t"]);
@@ -165,11 +135,7 @@ fn any_single_changed_character_of_a_token_is_noticed() {
             if new != old {
                 let mut changed = token.to_owned();
                 changed.replace_range(at..=at, std::str::from_utf8(&[new]).unwrap());
-                assert!(
-                    decode::<User>(&changed).is_err(),
-                    "`{}` at {at}",
-                    char::from(new)
-                );
+                assert!(decode::<User>(&changed).is_err(), "`{}` at {at}", char::from(new));
             }
         }
     }

@@ -18,11 +18,7 @@ fn base64(text: &str) -> String {
 /// Makes a token of any text; `both` says whether the header is signed too.
 fn forge(header: &str, claims: &str, signer: &Seed, both: bool) -> String {
     let (header, claims) = (base64(header), base64(claims));
-    let signed = if both {
-        format!("{header}.{claims}")
-    } else {
-        claims.clone()
-    };
+    let signed = if both { format!("{header}.{claims}") } else { claims.clone() };
     let signature = BASE64URL_NOPAD.encode(&signer.sign(signed.as_bytes()).unwrap());
     format!("{header}.{claims}.{signature}")
 }
@@ -45,10 +41,7 @@ fn account_token(nats: Value) -> String {
 fn the_vector_verifies_and_its_id_and_text_are_made_again() {
     let claims = decode::<User>(VECTOR).unwrap();
     assert_eq!((claims.name.as_str(), claims.issued_at), ("alice", NOW));
-    assert_eq!(
-        claims.id,
-        "M7KIMGB67WN7GEQ2M54XSY6LORXHTAOHQJJWCPSQRJHZIGPFJHUQ"
-    );
+    assert_eq!(claims.id, "M7KIMGB67WN7GEQ2M54XSY6LORXHTAOHQJJWCPSQRJHZIGPFJHUQ");
     assert_eq!(claims.encode(&account(), NOW).unwrap(), VECTOR);
     let mut fresh = UserClaims::new(user_key(3));
     fresh.name = "alice".to_owned();
@@ -79,10 +72,7 @@ fn a_version_1_token_is_signed_over_the_claims_alone() {
 #[test]
 fn absent_limits_of_version_2_are_zero() {
     let user = decode::<User>(&user_token(json!({"type": "user", "version": 2}))).unwrap();
-    assert_eq!(
-        user.nats.template.limits.connection().subscriptions,
-        Some(0)
-    );
+    assert_eq!(user.nats.template.limits.connection().subscriptions, Some(0));
     let nats = json!({"type": "account", "version": 2, "limits": {"subs": 1_i64 << 40}});
     let account = decode::<Account>(&account_token(nats)).unwrap();
     assert_eq!(account.nats.limits.conn.bound(), Some(0));
@@ -98,13 +88,7 @@ fn absent_limits_of_a_scope_are_unlimited_and_zero_is_kept() {
     let read = decode::<Account>(&account_token(nats)).unwrap();
     let again = decode::<Account>(&read.encode(&operator(), NOW).unwrap()).unwrap();
     for claims in [read, again] {
-        let limits = |byte| {
-            claims
-                .scope(&account_key(byte).public())
-                .unwrap()
-                .template
-                .limits
-        };
+        let limits = |byte| claims.scope(&account_key(byte).public()).unwrap().template.limits;
         assert_eq!(limits(5).subs.bound(), Some(0));
         assert_eq!(limits(5).payload.bound(), None);
         assert_eq!(limits(6), UserLimits::UNLIMITED);
@@ -147,60 +131,16 @@ type Expected = fn(&ClaimsError) -> bool;
 #[test]
 fn versions_and_kinds_that_are_not_known_are_refused() {
     let table: [(Value, Expected); 10] = [
-        (json!({"type": "user", "version": 3}), |e| {
-            matches!(e, ClaimsError::NewerVersion { found: 3 })
-        }),
-        (json!({"type": "user", "version": 0}), |e| {
-            matches!(e, ClaimsError::Version { found: 0 })
-        }),
-        (json!({"type": "user", "version": -1}), |e| {
-            matches!(e, ClaimsError::Version { found: -1 })
-        }),
-        (json!({"type": "user"}), |e| {
-            matches!(e, ClaimsError::Version { found: 0 })
-        }),
-        (json!({"type": "user", "version": "2"}), |e| {
-            matches!(
-                e,
-                ClaimsError::Content {
-                    place: "nats.version",
-                    ..
-                }
-            )
-        }),
-        (json!({"type": "user", "version": 2.5}), |e| {
-            matches!(
-                e,
-                ClaimsError::Content {
-                    place: "nats.version",
-                    ..
-                }
-            )
-        }),
-        (json!({"type": 7, "version": 2}), |e| {
-            matches!(
-                e,
-                ClaimsError::Content {
-                    place: "nats.type",
-                    ..
-                }
-            )
-        }),
-        (json!({"type": "account", "version": 2}), |e| {
-            matches!(
-                e,
-                ClaimsError::WrongKind {
-                    expected: "user",
-                    ..
-                }
-            )
-        }),
-        (json!({"type": "server", "version": 2}), |e| {
-            matches!(e, ClaimsError::RetiredKind { .. })
-        }),
-        (json!({"type": "cluster", "version": 2}), |e| {
-            matches!(e, ClaimsError::RetiredKind { .. })
-        }),
+        (json!({"type": "user", "version": 3}), |e| matches!(e, ClaimsError::NewerVersion { found: 3 })),
+        (json!({"type": "user", "version": 0}), |e| matches!(e, ClaimsError::Version { found: 0 })),
+        (json!({"type": "user", "version": -1}), |e| matches!(e, ClaimsError::Version { found: -1 })),
+        (json!({"type": "user"}), |e| matches!(e, ClaimsError::Version { found: 0 })),
+        (json!({"type": "user", "version": "2"}), |e| matches!(e, ClaimsError::Content { place: "nats.version", .. })),
+        (json!({"type": "user", "version": 2.5}), |e| matches!(e, ClaimsError::Content { place: "nats.version", .. })),
+        (json!({"type": 7, "version": 2}), |e| matches!(e, ClaimsError::Content { place: "nats.type", .. })),
+        (json!({"type": "account", "version": 2}), |e| matches!(e, ClaimsError::WrongKind { expected: "user", .. })),
+        (json!({"type": "server", "version": 2}), |e| matches!(e, ClaimsError::RetiredKind { .. })),
+        (json!({"type": "cluster", "version": 2}), |e| matches!(e, ClaimsError::RetiredKind { .. })),
     ];
     for (nats, expected) in table {
         let error = decode::<User>(&user_token(nats.clone())).unwrap_err();
@@ -219,13 +159,7 @@ fn generic_claims_stand_for_no_other_kind_and_follow_the_headers_rule() {
         }
     }
     let refused = decode::<Generic>(VECTOR);
-    assert!(matches!(
-        refused,
-        Err(ClaimsError::WrongKind {
-            expected: "generic",
-            ..
-        })
-    ));
+    assert!(matches!(refused, Err(ClaimsError::WrongKind { expected: "generic", .. })));
 }
 
 #[test]
@@ -235,22 +169,13 @@ fn issuer_and_subject_must_have_the_roles_of_the_kind() {
         let issuer = seed(role, 2);
         let text = claims(&issuer, &user(), nats.clone()).to_string();
         let refused = decode::<User>(&forge(HEADER_V2, &text, &issuer, true));
-        assert!(
-            matches!(
-                refused,
-                Err(ClaimsError::Role(RoleError { place: "iss", .. }))
-            ),
-            "{role}"
-        );
+        assert!(matches!(refused, Err(ClaimsError::Role(RoleError { place: "iss", .. }))), "{role}");
         let text = claims(&account(), &issuer, nats.clone()).to_string();
         let read = decode::<User>(&forge(HEADER_V2, &text, &account(), true));
         assert_eq!(read.is_ok(), role == Role::User, "{role}");
     }
     let claims = UserClaims::new(user_key(3));
-    assert!(matches!(
-        claims.encode(&user(), NOW),
-        Err(EncodeError::Role(_))
-    ));
+    assert!(matches!(claims.encode(&user(), NOW), Err(EncodeError::Role(_))));
     let seed = seed(Role::Curve, 1);
     assert!(claims.encode(&seed, NOW).is_err());
 }
@@ -289,51 +214,21 @@ fn empty_text_is_no_key_where_a_key_may_be_absent() {
     ]});
     assert!(decode::<Account>(&account_token(nats)).is_err());
     let nats = json!({"type": "user", "version": 2, "issuer_account": ""});
-    assert_eq!(
-        decode::<User>(&user_token(nats))
-            .unwrap()
-            .nats
-            .issuer_account,
-        None
-    );
+    assert_eq!(decode::<User>(&user_token(nats)).unwrap().nats.issuer_account, None);
 }
 
 #[test]
 fn tokens_of_the_wrong_shape_are_refused() {
     let long = format!("{}.{}.", VECTOR, "A".repeat(TOKEN_BYTES_MAX));
-    assert_eq!(
-        decode::<User>(&long).unwrap_err(),
-        ClaimsError::TooLong { found: long.len() }
-    );
+    assert_eq!(decode::<User>(&long).unwrap_err(), ClaimsError::TooLong { found: long.len() });
     let (two, _) = VECTOR.rsplit_once('.').unwrap();
-    for token in [
-        "",
-        ".",
-        "..",
-        "...",
-        "a.b.c",
-        two,
-        &format!("{VECTOR}.e30"),
-        &format!("{VECTOR}="),
-        &format!(" {VECTOR}"),
-    ] {
+    for token in
+        ["", ".", "..", "...", "a.b.c", two, &format!("{VECTOR}.e30"), &format!("{VECTOR}="), &format!(" {VECTOR}")]
+    {
         assert!(decode::<User>(token).is_err(), "{token}");
     }
-    for text in [
-        "",
-        "null",
-        "[]",
-        "{}",
-        "7",
-        "\"x\"",
-        "{\"iss\":",
-        "{\"nats\":null}",
-        "{\"nats\":[]}",
-    ] {
-        assert!(
-            decode::<User>(&forge(HEADER_V2, text, &account(), true)).is_err(),
-            "{text}"
-        );
+    for text in ["", "null", "[]", "{}", "7", "\"x\"", "{\"iss\":", "{\"nats\":null}", "{\"nats\":[]}"] {
+        assert!(decode::<User>(&forge(HEADER_V2, text, &account(), true)).is_err(), "{text}");
     }
 }
 
@@ -341,16 +236,11 @@ fn tokens_of_the_wrong_shape_are_refused() {
 fn nesting_is_bounded_before_anything_recurses_over_it() {
     let nested = |depth: usize| {
         let text = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        user_token(
-            json!({"type": "user", "version": 2, "x": serde_json::from_str::<Value>(&text).unwrap()}),
-        )
+        user_token(json!({"type": "user", "version": 2, "x": serde_json::from_str::<Value>(&text).unwrap()}))
     };
     // Two levels are the envelope and `nats`.
     assert!(decode::<User>(&nested(JSON_DEPTH_MAX - 2)).is_ok());
-    assert_eq!(
-        decode::<User>(&nested(JSON_DEPTH_MAX - 1)).unwrap_err(),
-        ClaimsError::TooDeep
-    );
+    assert_eq!(decode::<User>(&nested(JSON_DEPTH_MAX - 1)).unwrap_err(), ClaimsError::TooDeep);
     let bomb = forge(HEADER_V2, &"[".repeat(500_000), &account(), true);
     assert_eq!(decode::<User>(&bomb).unwrap_err(), ClaimsError::TooDeep);
     let bomb = forge(&"{\"a\":".repeat(100_000), "{}", &account(), true);
@@ -394,11 +284,7 @@ fn full_user() -> Value {
 fn pointers(value: &Value, at: &str, into: &mut Vec<String>) {
     let children: Vec<(String, &Value)> = match value {
         Value::Object(members) => members.iter().map(|(name, v)| (name.clone(), v)).collect(),
-        Value::Array(elements) => elements
-            .iter()
-            .enumerate()
-            .map(|(index, v)| (index.to_string(), v))
-            .collect(),
+        Value::Array(elements) => elements.iter().enumerate().map(|(index, v)| (index.to_string(), v)).collect(),
         _ => Vec::new(),
     };
     for (name, child) in children {
@@ -408,11 +294,7 @@ fn pointers(value: &Value, at: &str, into: &mut Vec<String>) {
     }
 }
 
-fn each_place_with<T: Kind>(
-    nats: &Value,
-    wrong: &Value,
-    token: fn(Value) -> String,
-) -> Vec<(String, bool)> {
+fn each_place_with<T: Kind>(nats: &Value, wrong: &Value, token: fn(Value) -> String) -> Vec<(String, bool)> {
     let mut places = Vec::new();
     pointers(nats, "", &mut places);
     places
@@ -435,11 +317,7 @@ fn each_place_with<T: Kind>(
 fn null_anywhere_is_absent_or_refused_and_never_a_panic() {
     let outcomes = each_place_with::<Account>(&full_account(), &Value::Null, account_token)
         .into_iter()
-        .chain(each_place_with::<User>(
-            &full_user(),
-            &Value::Null,
-            user_token,
-        ));
+        .chain(each_place_with::<User>(&full_user(), &Value::Null, user_token));
     for (place, read) in outcomes {
         let in_array = place.rsplit('/').next().unwrap().parse::<usize>().is_ok();
         if in_array {
@@ -452,17 +330,9 @@ fn null_anywhere_is_absent_or_refused_and_never_a_panic() {
 fn a_wrong_type_anywhere_is_a_clean_error() {
     let allowed = |place: &str, wrong: &Value| {
         // An object of members that nobody knows, where every member may be left out.
-        wrong.is_object()
-            || place == "/src" && wrong.is_string()
-            || place.ends_with("/sampling") && wrong == "headers"
+        wrong.is_object() || place == "/src" && wrong.is_string() || place.ends_with("/sampling") && wrong == "headers"
     };
-    for wrong in [
-        json!(7.5),
-        json!({"": []}),
-        json!([[]]),
-        json!(u64::MAX),
-        json!({"*": -1}),
-    ] {
+    for wrong in [json!(7.5), json!({"": []}), json!([[]]), json!(u64::MAX), json!({"*": -1})] {
         let accounts = each_place_with::<Account>(&full_account(), &wrong, account_token);
         let users = each_place_with::<User>(&full_user(), &wrong, user_token);
         for (place, read) in accounts.into_iter().chain(users) {
@@ -489,13 +359,7 @@ fn networks_are_an_array_or_one_text() {
 fn unverified_reading_tells_kind_and_issuer_and_no_more() {
     let forged = VECTOR.replace("B1ZcjT87", "AAAAAAAA");
     let read = Unverified::parse(&forged).unwrap();
-    assert_eq!(
-        (read.kind(), read.issuer()),
-        ("user", account_key(2).public())
-    );
+    assert_eq!((read.kind(), read.issuer()), ("user", account_key(2).public()));
     assert_eq!(read.subject(), Some(user_key(3).public()));
-    assert!(matches!(
-        read.verify::<User>(),
-        Err(ClaimsError::Signature(_))
-    ));
+    assert!(matches!(read.verify::<User>(), Err(ClaimsError::Signature(_))));
 }

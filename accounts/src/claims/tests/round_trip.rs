@@ -94,29 +94,20 @@ fn template() -> impl Strategy<Value = UserTemplate> {
         any::<[bool; 2]>(),
         prop::collection::vec(".{0,9}", 0..3),
     )
-        .prop_map(
-            |(permissions, src, times, times_location, numbers, flags, types)| UserTemplate {
-                permissions: PermissionsClaim {
-                    publish: permissions.0,
-                    subscribe: permissions.1,
-                    response: permissions.2.map(|(max, ttl)| ResponseClaim { max, ttl }),
-                },
-                src,
-                times: times
-                    .into_iter()
-                    .map(|(start, end)| TimeRange { start, end })
-                    .collect(),
-                times_location,
-                limits: UserLimits {
-                    subs: Limit(numbers[0]),
-                    data: Limit(numbers[1]),
-                    payload: Limit(numbers[2]),
-                },
-                bearer_token: flags[0],
-                proxy_required: flags[1],
-                allowed_connection_types: types,
+        .prop_map(|(permissions, src, times, times_location, numbers, flags, types)| UserTemplate {
+            permissions: PermissionsClaim {
+                publish: permissions.0,
+                subscribe: permissions.1,
+                response: permissions.2.map(|(max, ttl)| ResponseClaim { max, ttl }),
             },
-        )
+            src,
+            times: times.into_iter().map(|(start, end)| TimeRange { start, end }).collect(),
+            times_location,
+            limits: UserLimits { subs: Limit(numbers[0]), data: Limit(numbers[1]), payload: Limit(numbers[2]) },
+            bearer_token: flags[0],
+            proxy_required: flags[1],
+            allowed_connection_types: types,
+        })
 }
 
 fn user_claims() -> impl Strategy<Value = UserClaims> {
@@ -131,93 +122,58 @@ fn user_claims() -> impl Strategy<Value = UserClaims> {
         .prop_map(|(template, by_signing_key, envelope, tags, inner, outer)| {
             let issuer_account = by_signing_key.then(|| account_key(9));
             let mut claims = UserClaims::new(user_key(3));
-            claims.nats = User {
-                template,
-                issuer_account,
-                tags,
-                unknown: inner,
-            };
-            (
-                claims.name,
-                claims.audience,
-                claims.expires,
-                claims.not_before,
-            ) = envelope;
+            claims.nats = User { template, issuer_account, tags, unknown: inner };
+            (claims.name, claims.audience, claims.expires, claims.not_before) = envelope;
             claims.unknown = outer;
             claims
         })
 }
 
 fn account_claims() -> impl Strategy<Value = AccountClaims> {
-    let share = (
-        any::<bool>(),
-        ".{0,9}",
-        ".{0,9}",
-        any::<[bool; 3]>(),
-        any::<i64>(),
-    );
+    let share = (any::<bool>(), ".{0,9}", ".{0,9}", any::<[bool; 3]>(), any::<i64>());
     (
         prop::collection::vec(share, 0..4),
         prop::collection::vec(template(), 0..3),
         prop::collection::btree_map("[a-z*.>]{1,5}", any::<i64>(), 0..3),
-        prop::collection::btree_map(
-            ".{0,5}",
-            prop::collection::vec((".{0,5}", any::<u8>(), ".{0,3}"), 0..3),
-            0..3,
-        ),
+        prop::collection::btree_map(".{0,5}", prop::collection::vec((".{0,5}", any::<u8>(), ".{0,3}"), 0..3), 0..3),
         any::<[i64; 9]>(),
         unknown_members(),
     )
-        .prop_map(
-            |(shares, templates, revocations, mappings, numbers, unknown)| {
-                let mut claims = AccountClaims::new(account_key(2));
-                let account = &mut claims.nats;
-                for (service, subject, other, flags, number) in shares {
-                    let kind = if service {
-                        ExportKind::Service
-                    } else {
-                        ExportKind::Stream
-                    };
-                    let mut export = Export::new(kind, &subject);
-                    export.response_threshold = number;
-                    export.token_req = flags[0];
-                    export.name.clone_from(&other);
-                    export.revocations.revoke(account_key(4), number);
-                    account.exports.push(export);
-                    let mut import = Import::new(kind, account_key(4), subject);
-                    (import.local_subject, import.share, import.allow_trace) =
-                        (other, flags[1], flags[2]);
-                    account.imports.push(import);
-                }
-                for (index, template) in templates.into_iter().enumerate() {
-                    let mut scope = Scope::new(account_key(10 + u8::try_from(index).unwrap()), "r");
-                    scope.template = template;
-                    account
-                        .signing_keys
-                        .push(SigningKey::Scoped(Box::new(scope)));
-                    account
-                        .signing_keys
-                        .push(SigningKey::Plain(account_key(20)));
-                }
-                account.revocations = serde_json::from_value(json!(revocations)).unwrap();
-                account.mappings = mappings
-                    .into_iter()
-                    .map(|(source, list)| {
-                        let list = list.into_iter().map(|(subject, weight, cluster)| Mapping {
-                            subject,
-                            weight,
-                            cluster,
-                        });
-                        (source, list.collect())
-                    })
-                    .collect();
-                account.limits.conn = Limit(numbers[0]);
-                account.limits.jetstream.streams = Limit(numbers[1]);
-                account.limits.subs = Limit(numbers[2]);
-                account.unknown = unknown;
-                claims
-            },
-        )
+        .prop_map(|(shares, templates, revocations, mappings, numbers, unknown)| {
+            let mut claims = AccountClaims::new(account_key(2));
+            let account = &mut claims.nats;
+            for (service, subject, other, flags, number) in shares {
+                let kind = if service { ExportKind::Service } else { ExportKind::Stream };
+                let mut export = Export::new(kind, &subject);
+                export.response_threshold = number;
+                export.token_req = flags[0];
+                export.name.clone_from(&other);
+                export.revocations.revoke(account_key(4), number);
+                account.exports.push(export);
+                let mut import = Import::new(kind, account_key(4), subject);
+                (import.local_subject, import.share, import.allow_trace) = (other, flags[1], flags[2]);
+                account.imports.push(import);
+            }
+            for (index, template) in templates.into_iter().enumerate() {
+                let mut scope = Scope::new(account_key(10 + u8::try_from(index).unwrap()), "r");
+                scope.template = template;
+                account.signing_keys.push(SigningKey::Scoped(Box::new(scope)));
+                account.signing_keys.push(SigningKey::Plain(account_key(20)));
+            }
+            account.revocations = serde_json::from_value(json!(revocations)).unwrap();
+            account.mappings = mappings
+                .into_iter()
+                .map(|(source, list)| {
+                    let list = list.into_iter().map(|(subject, weight, cluster)| Mapping { subject, weight, cluster });
+                    (source, list.collect())
+                })
+                .collect();
+            account.limits.conn = Limit(numbers[0]);
+            account.limits.jetstream.streams = Limit(numbers[1]);
+            account.limits.subs = Limit(numbers[2]);
+            account.unknown = unknown;
+            claims
+        })
 }
 
 proptest! {

@@ -37,10 +37,7 @@ fn accepts(case: &str, change: impl FnOnce(&mut Account)) {
 fn refuses(case: &str, change: impl FnOnce(&mut Account)) {
     let mut claims = acme();
     change(&mut claims.nats);
-    assert!(
-        claims.validate(NOW).require_no_blocking().is_err(),
-        "{case}"
-    );
+    assert!(claims.validate(NOW).require_no_blocking().is_err(), "{case}");
 }
 
 #[track_caller]
@@ -68,11 +65,7 @@ fn times_are_a_severity_of_their_own_with_open_ends() {
         let mut claims = UserClaims::new(user_key(3));
         (claims.expires, claims.not_before) = (expires, not_before);
         let found = claims.validate(NOW);
-        assert_eq!(
-            found.require_valid().is_ok(),
-            valid,
-            "{expires} {not_before}"
-        );
+        assert_eq!(found.require_valid().is_ok(), valid, "{expires} {not_before}");
         assert_eq!(found.is_only_time(), !valid);
         assert!(found.require_no_blocking().is_ok());
         assert!(claims.validate_content().require_clean().is_ok());
@@ -110,10 +103,7 @@ fn limits_on_the_number_of_shares_are_kept() {
 
 #[test]
 fn jetstream_is_flat_or_tiered() {
-    let some = JetStreamLimits {
-        mem_storage: Limit(1),
-        ..JetStreamLimits::default()
-    };
+    let some = JetStreamLimits { mem_storage: Limit(1), ..JetStreamLimits::default() };
     accepts("flat", |a| a.limits.jetstream = some);
     accepts("tiered", |a| {
         a.limits.tiered_limits = BTreeMap::from([("R1".to_owned(), some)]);
@@ -195,43 +185,14 @@ fn members_of_exports_fit_their_kind() {
 
 #[test]
 fn latency_is_sampled_for_services_to_one_subject() {
-    let latency = |sampling, results: &str| {
-        Some(ServiceLatency {
-            sampling,
-            results: results.to_owned(),
-        })
-    };
+    let latency = |sampling, results: &str| Some(ServiceLatency { sampling, results: results.to_owned() });
     for (case, kind, latency) in [
-        (
-            "0 %",
-            ExportKind::Service,
-            latency(Sampling::Percent(0), "r"),
-        ),
-        (
-            "101 %",
-            ExportKind::Service,
-            latency(Sampling::Percent(101), "r"),
-        ),
-        (
-            "negative",
-            ExportKind::Service,
-            latency(Sampling::Percent(-1), "r"),
-        ),
-        (
-            "wildcard",
-            ExportKind::Service,
-            latency(Sampling::Headers, "r.*"),
-        ),
-        (
-            "nowhere",
-            ExportKind::Service,
-            latency(Sampling::Headers, ""),
-        ),
-        (
-            "stream",
-            ExportKind::Stream,
-            latency(Sampling::Headers, "r"),
-        ),
+        ("0 %", ExportKind::Service, latency(Sampling::Percent(0), "r")),
+        ("101 %", ExportKind::Service, latency(Sampling::Percent(101), "r")),
+        ("negative", ExportKind::Service, latency(Sampling::Percent(-1), "r")),
+        ("wildcard", ExportKind::Service, latency(Sampling::Headers, "r.*")),
+        ("nowhere", ExportKind::Service, latency(Sampling::Headers, "")),
+        ("stream", ExportKind::Stream, latency(Sampling::Headers, "r")),
     ] {
         refuses(case, |a| {
             let mut export = Export::new(kind, "a");
@@ -304,11 +265,7 @@ fn members_of_imports_fit_their_kind() {
     });
     for (one, two, fine) in [("a", "b", true), ("a", "a", false), ("a.*", "a.b", false)] {
         let kind = ExportKind::Service;
-        let imports = vec![
-            import(kind, "x.*", ""),
-            import(kind, one, ""),
-            import(kind, two, ""),
-        ];
+        let imports = vec![import(kind, "x.*", ""), import(kind, one, ""), import(kind, two, "")];
         if fine {
             accepts(two, |a| a.imports = imports.clone());
         } else {
@@ -324,10 +281,7 @@ fn members_of_imports_fit_their_kind() {
         a.imports = vec![import(kind, "a.*", "l.$1"), import(kind, "b.*", "l.*")];
     });
     accepts("streams may overlap", |a| {
-        a.imports = vec![
-            import(ExportKind::Stream, "a.*", ""),
-            import(ExportKind::Stream, "a.b", ""),
-        ];
+        a.imports = vec![import(ExportKind::Stream, "a.*", ""), import(ExportKind::Stream, "a.b", "")];
     });
 }
 
@@ -400,10 +354,7 @@ fn weights_of_mappings_add_up_to_a_hundred_at_most() {
     let table = [
         (vec![to("b", 0, "")], true),
         (vec![to("b", 40, ""), to("c", 60, "")], true),
-        (
-            vec![to("b", 100, ""), to("c", 100, "x"), to("d", 100, "y")],
-            true,
-        ),
+        (vec![to("b", 100, ""), to("c", 100, "x"), to("d", 100, "y")], true),
         (vec![to("{{wildcard(1)}}", 10, "")], true),
         (vec![], true),
         (vec![to("b", 101, "")], false),
@@ -449,49 +400,23 @@ fn permissions_name_subjects_and_only_subscribing_queues() {
         let list = vec![entry.to_owned()];
         for deny in [false, true] {
             let claim = if deny {
-                SubjectsClaim {
-                    deny: list.clone(),
-                    ..SubjectsClaim::default()
-                }
+                SubjectsClaim { deny: list.clone(), ..SubjectsClaim::default() }
             } else {
-                SubjectsClaim {
-                    allow: list.clone(),
-                    ..SubjectsClaim::default()
-                }
+                SubjectsClaim { allow: list.clone(), ..SubjectsClaim::default() }
             };
             let both = [
-                (
-                    publish,
-                    PermissionsClaim {
-                        publish: claim.clone(),
-                        ..PermissionsClaim::default()
-                    },
-                ),
-                (
-                    subscribe,
-                    PermissionsClaim {
-                        subscribe: claim,
-                        ..PermissionsClaim::default()
-                    },
-                ),
+                (publish, PermissionsClaim { publish: claim.clone(), ..PermissionsClaim::default() }),
+                (subscribe, PermissionsClaim { subscribe: claim, ..PermissionsClaim::default() }),
             ];
             for (fine, permissions) in both {
                 let mut user = UserClaims::new(user_key(3));
                 user.nats.template.permissions = permissions.clone();
-                assert_eq!(
-                    user.validate(NOW).require_clean().is_ok(),
-                    fine,
-                    "{permissions:?}"
-                );
+                assert_eq!(user.validate(NOW).require_clean().is_ok(), fine, "{permissions:?}");
                 let mut scope = Scope::new(account_key(5), "r");
                 scope.template.permissions = permissions.clone();
                 let mut claims = acme();
                 claims.nats.signing_keys = vec![SigningKey::Scoped(Box::new(scope))];
-                assert_eq!(
-                    claims.validate(NOW).require_clean().is_ok(),
-                    fine,
-                    "{permissions:?}"
-                );
+                assert_eq!(claims.validate(NOW).require_clean().is_ok(), fine, "{permissions:?}");
                 let mut claims = acme();
                 claims.nats.default_permissions = permissions;
                 assert_eq!(claims.validate(NOW).require_clean().is_ok(), fine);
@@ -506,10 +431,7 @@ fn conditions_of_users_are_well_formed() {
         |t| t.src = vec!["10.0.0.0/8".to_owned(), "::/0".to_owned()],
         |t| t.times_location = "Asia/Tokyo".to_owned(),
         |t| {
-            t.times = vec![TimeRange {
-                start: "22:00:00".to_owned(),
-                end: "06:00:00".to_owned(),
-            }];
+            t.times = vec![TimeRange { start: "22:00:00".to_owned(), end: "06:00:00".to_owned() }];
         },
     ];
     let bad: [fn(&mut UserTemplate); 6] = [
@@ -518,10 +440,7 @@ fn conditions_of_users_are_well_formed() {
         |t| t.times_location = "Nowhere".to_owned(),
         |t| t.times = vec![TimeRange::default()],
         |t| {
-            t.times = vec![TimeRange {
-                start: "25:00:00".to_owned(),
-                end: "06:00:00".to_owned(),
-            }];
+            t.times = vec![TimeRange { start: "25:00:00".to_owned(), end: "06:00:00".to_owned() }];
         },
         |t| t.limits.payload = Limit(-2),
     ];
@@ -562,10 +481,7 @@ fn callout_tracing_and_traffic_are_well_formed() {
         ("t.*", 1, false),
         ("t..x", 1, false),
     ] {
-        let trace = Some(Trace {
-            destination: destination.to_owned(),
-            sampling,
-        });
+        let trace = Some(Trace { destination: destination.to_owned(), sampling });
         if fine {
             accepts(destination, |a| a.trace = trace);
         } else {
@@ -648,9 +564,7 @@ fn callout_answers_are_one_thing_to_one_server() {
     assert!(check(|c| c.nats.jwt = "j".to_owned()));
     assert!(check(|c| c.nats.error = "e".to_owned()));
     assert!(!check(|_| {}));
-    assert!(!check(
-        |c| (c.nats.jwt, c.nats.error) = ("j".to_owned(), "e".to_owned())
-    ));
+    assert!(!check(|c| (c.nats.jwt, c.nats.error) = ("j".to_owned(), "e".to_owned())));
     assert!(!check(|c| {
         c.nats.jwt = "j".to_owned();
         c.audience = String::new();

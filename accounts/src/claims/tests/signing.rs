@@ -29,10 +29,7 @@ fn operators_sign_by_identity_unless_strict() {
     let keys: Vec<_> = claims.account_signers().collect();
     assert_eq!(keys, [operator_key(1), operator_key(11)]);
     claims.nats.strict_signing_key_usage = true;
-    assert_eq!(
-        claims.account_signers().collect::<Vec<_>>(),
-        [operator_key(11)]
-    );
+    assert_eq!(claims.account_signers().collect::<Vec<_>>(), [operator_key(11)]);
 }
 
 #[test]
@@ -44,20 +41,9 @@ fn a_user_is_revoked_by_the_time_it_was_issued() {
         user.issued_at = issued_at;
         user
     };
-    let table = [
-        (3, 99, true),
-        (3, 100, true),
-        (3, 101, false),
-        (4, 100, false),
-        (4, 0, true),
-        (4, -1, true),
-    ];
+    let table = [(3, 99, true), (3, 100, true), (3, 101, false), (4, 100, false), (4, 0, true), (4, -1, true)];
     for (byte, issued_at, revoked) in table {
-        assert_eq!(
-            claims.revokes(&user(byte, issued_at)),
-            revoked,
-            "{byte} {issued_at}"
-        );
+        assert_eq!(claims.revokes(&user(byte, issued_at)), revoked, "{byte} {issued_at}");
     }
     claims.nats.revocations.revoke(revocation::Revoked::All, 50);
     assert!(claims.revokes(&user(4, 50)));

@@ -49,10 +49,7 @@ impl Private {
     fn resolve(&self) -> Resolution {
         let mut importer = AccountClaims::new(key(2));
         let mut import = claims::Import::new(self.kind, key(1), self.subject);
-        import.token = self
-            .activation
-            .encode(&self.signer, self.issued_at)
-            .unwrap();
+        import.token = self.activation.encode(&self.signer, self.issued_at).unwrap();
         importer.nats.imports.push(import);
         let exporter = AccountSharing::from_claims(&self.exporter, self.strict);
         let importer = AccountSharing::from_claims(&importer, false);
@@ -79,43 +76,15 @@ type Change = fn(&mut Private);
 const CASES: &[(&str, Change, Verdict)] = &[
     ("as it should be", |_| {}, Ok(None)),
     ("all of it", |p| p.subject = "s.*", Ok(None)),
-    (
-        "wider token",
-        |p| p.activation.nats.subject = "s.>".into(),
-        Ok(None),
-    ),
-    (
-        "expires later",
-        |p| p.activation.expires = NOW + 1,
-        Ok(Some(NOW + 1)),
-    ),
+    ("wider token", |p| p.activation.nats.subject = "s.>".into(), Ok(None)),
+    ("expires later", |p| p.activation.expires = NOW + 1, Ok(Some(NOW + 1))),
     ("expires now", |p| p.activation.expires = NOW, INVALID),
     ("expired", |p| p.activation.expires = NOW - 1, INVALID),
-    (
-        "not yet valid",
-        |p| p.activation.not_before = NOW + 1,
-        INVALID,
-    ),
-    (
-        "foreign importer",
-        |p| p.activation.subject = key(3).public(),
-        INVALID,
-    ),
-    (
-        "narrower token",
-        |p| p.activation.nats.subject = "s.y".into(),
-        INVALID,
-    ),
-    (
-        "token of another export",
-        |p| p.activation.nats.subject = "s2.*".into(),
-        INVALID,
-    ),
-    (
-        "malformed subject",
-        |p| p.activation.nats.subject = "s..x".into(),
-        INVALID,
-    ),
+    ("not yet valid", |p| p.activation.not_before = NOW + 1, INVALID),
+    ("foreign importer", |p| p.activation.subject = key(3).public(), INVALID),
+    ("narrower token", |p| p.activation.nats.subject = "s.y".into(), INVALID),
+    ("token of another export", |p| p.activation.nats.subject = "s2.*".into(), INVALID),
+    ("malformed subject", |p| p.activation.nats.subject = "s..x".into(), INVALID),
     ("other kind", |p| p.activation.nats.kind = SERVICE, INVALID),
     ("signed by a stranger", |p| p.signer = seed(9), INVALID),
     ("signed by the importer", |p| p.signer = seed(2), INVALID),
@@ -127,11 +96,7 @@ const CASES: &[(&str, Change, Verdict)] = &[
         },
         INVALID,
     ),
-    (
-        "signing key without the exporter's name",
-        |p| p.signer = seed(11),
-        INVALID,
-    ),
+    ("signing key without the exporter's name", |p| p.signer = seed(11), INVALID),
     (
         "signing key",
         |p| {
@@ -149,11 +114,7 @@ const CASES: &[(&str, Change, Verdict)] = &[
         },
         INVALID,
     ),
-    (
-        "own key under a strict operator",
-        |p| p.strict = true,
-        INVALID,
-    ),
+    ("own key under a strict operator", |p| p.strict = true, INVALID),
     (
         "signing key under a strict operator",
         |p| {
@@ -163,11 +124,7 @@ const CASES: &[(&str, Change, Verdict)] = &[
         },
         Ok(None),
     ),
-    (
-        "issuer account of another",
-        |p| p.activation.nats.issuer_account = Some(key(3)),
-        INVALID,
-    ),
+    ("issuer account of another", |p| p.activation.nats.issuer_account = Some(key(3)), INVALID),
 ];
 
 #[test]
@@ -175,12 +132,7 @@ fn an_activation_binds_importer_exporter_kind_and_subject() {
     for &(what, change, wanted) in CASES {
         let mut private = Private::new();
         change(&mut private);
-        assert_eq!(
-            private.verdict(),
-            wanted,
-            "{what}: {:?}",
-            private.resolve().refused
-        );
+        assert_eq!(private.verdict(), wanted, "{what}: {:?}", private.resolve().refused);
     }
 }
 
@@ -206,23 +158,14 @@ fn revocations_are_per_export_and_by_time_of_issue() {
     let revoked = |export: usize, entry: &str, at: i64, issued_at: i64| {
         let mut private = Private::new();
         let revocations = format!("{{\"{entry}\":{at}}}");
-        private.exporter.nats.exports[export].revocations =
-            serde_json::from_str(&revocations).unwrap();
+        private.exporter.nats.exports[export].revocations = serde_json::from_str(&revocations).unwrap();
         private.issued_at = issued_at;
         private.verdict()
     };
     let importer = key(2).to_string();
     for entry in [importer.as_str(), "*"] {
-        assert_eq!(
-            revoked(0, entry, NOW - 5, NOW - 10),
-            Err(Reason::ImportActivationInvalid),
-            "{entry}"
-        );
-        assert_eq!(
-            revoked(0, entry, NOW - 5, NOW - 5),
-            Err(Reason::ImportActivationInvalid),
-            "{entry}"
-        );
+        assert_eq!(revoked(0, entry, NOW - 5, NOW - 10), Err(Reason::ImportActivationInvalid), "{entry}");
+        assert_eq!(revoked(0, entry, NOW - 5, NOW - 5), Err(Reason::ImportActivationInvalid), "{entry}");
         assert_eq!(revoked(0, entry, NOW - 5, NOW - 4), Ok(None), "{entry}");
         assert_eq!(revoked(2, entry, NOW - 5, NOW - 10), Ok(None), "{entry}");
     }
@@ -237,14 +180,8 @@ fn claims_become_sharing_with_the_fields_of_their_direction() {
     service.response_threshold = 5;
     service.allow_trace = true;
     exporter.nats.exports.push(service);
-    exporter
-        .nats
-        .exports
-        .push(claims::Export::new(SERVICE, "legacy.*"));
-    exporter
-        .nats
-        .exports
-        .push(claims::Export::new(STREAM, "news.>"));
+    exporter.nats.exports.push(claims::Export::new(SERVICE, "legacy.*"));
+    exporter.nats.exports.push(claims::Export::new(STREAM, "news.>"));
     let mut broken = claims::Export::new(STREAM, "b.x.*");
     broken.account_token_position = 2;
     exporter.nats.exports.push(broken);
@@ -264,25 +201,14 @@ fn claims_become_sharing_with_the_fields_of_their_direction() {
     assert_eq!(exporter.problems.len(), 1, "{:?}", exporter.problems);
     let importer = AccountSharing::from_claims(&importer, false);
     let resolution = resolved(&world([exporter, importer]), &key(2).into(), NOW);
-    let [swapped, legacy, prefixed] = resolution.crossings.as_slice() else {
-        panic!("{:?}", resolution.refused)
-    };
-    assert_eq!(
-        swapped.requested_as(b"my.one.two"),
-        Some(b"q.two.one".to_vec())
-    );
-    assert_eq!(
-        (swapped.local.as_str(), swapped.remote.as_str()),
-        ("my.*.*", "q.*.*")
-    );
+    let [swapped, legacy, prefixed] = resolution.crossings.as_slice() else { panic!("{:?}", resolution.refused) };
+    assert_eq!(swapped.requested_as(b"my.one.two"), Some(b"q.two.one".to_vec()));
+    assert_eq!((swapped.local.as_str(), swapped.remote.as_str()), ("my.*.*", "q.*.*"));
     assert!(swapped.share && swapped.allow_trace && swapped.threshold_ns == 5);
     assert_eq!(swapped.response, ResponseType::Stream);
     assert_eq!(legacy.requested_as(b"ask.x"), Some(b"legacy.x".to_vec()));
     assert_eq!(legacy.threshold_ns, RESPONSE_THRESHOLD_DEFAULT_NS);
-    assert_eq!(
-        prefixed.delivered_as(b"news.a.b"),
-        Some(b"from.x.news.a.b".to_vec())
-    );
+    assert_eq!(prefixed.delivered_as(b"news.a.b"), Some(b"from.x.news.a.b".to_vec()));
     assert_eq!(prefixed.delivered_as(b"other"), None);
     assert!(prefixed.allow_trace && prefixed.expires.is_none() && !prefixed.has_ended(i64::MAX));
 }

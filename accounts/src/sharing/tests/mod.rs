@@ -21,10 +21,7 @@ fn pattern(text: &str) -> Pattern {
 }
 
 fn world(accounts: impl IntoIterator<Item = AccountSharing>) -> Accounts {
-    accounts
-        .into_iter()
-        .map(|account| (account.name.clone(), Arc::new(account)))
-        .collect()
+    accounts.into_iter().map(|account| (account.name.clone(), Arc::new(account))).collect()
 }
 
 fn resolved(accounts: &Accounts, name: &AccountName, now: i64) -> Resolution {
@@ -33,19 +30,12 @@ fn resolved(accounts: &Accounts, name: &AccountName, now: i64) -> Resolution {
         accounts.get(wanted).cloned()
     };
     let resolution = resolve(&accounts[name], &lookup, now);
-    assert_eq!(
-        resolution.crossings.len() + resolution.refused.len(),
-        accounts[name].imports.len()
-    );
+    assert_eq!(resolution.crossings.len() + resolution.refused.len(), accounts[name].imports.len());
     resolution
 }
 
 fn reasons(resolution: &Resolution) -> Vec<Reason> {
-    resolution
-        .refused
-        .iter()
-        .map(|refusal| refusal.reason)
-        .collect()
+    resolution.refused.iter().map(|refusal| refusal.reason).collect()
 }
 
 /// A configured account: exports with their access, imports with exporter, remote and local subject.
@@ -56,20 +46,11 @@ fn account(
 ) -> AccountSharing {
     let mut sharing = AccountSharing::new(name.into());
     for (kind, subject, access) in exports {
-        sharing.exports.push(Export {
-            access: access.clone(),
-            ..Export::new(*kind, pattern(subject))
-        });
+        sharing.exports.push(Export { access: access.clone(), ..Export::new(*kind, pattern(subject)) });
     }
     for (kind, exporter, remote, local) in imports {
-        let local = if local.is_empty() {
-            Local::Same
-        } else {
-            Local::Subject((*local).to_owned())
-        };
-        sharing
-            .imports
-            .push(Import::new(*kind, (*exporter).into(), *remote, &local));
+        let local = if local.is_empty() { Local::Same } else { Local::Subject((*local).to_owned()) };
+        sharing.imports.push(Import::new(*kind, (*exporter).into(), *remote, &local));
     }
     sharing
 }
@@ -98,12 +79,7 @@ fn the_access_rules_decide_in_their_order() {
         ("A", SERVICE, ">", Some(Reason::ImportNoExport)),
         ("A", STREAM, "open.x", Some(Reason::ImportNoExport)),
         // The most specific export decides, though a wider one is public.
-        (
-            "A",
-            SERVICE,
-            "open.closed",
-            Some(Reason::ImportNotAuthorized),
-        ),
+        ("A", SERVICE, "open.closed", Some(Reason::ImportNotAuthorized)),
         ("B", SERVICE, "open.closed", None),
         ("A", SERVICE, "mine.A.x", None),
         ("A", SERVICE, "mine.A.>", None),
@@ -118,43 +94,25 @@ fn the_access_rules_decide_in_their_order() {
         ("A", SERVICE, "token", Some(Reason::ImportNotAuthorized)),
         ("A", SERVICE, "a..b", Some(Reason::ImportInvalid)),
     ] {
-        let accounts = world([
-            account("X", &exports, &[]),
-            account(importer, &[], &[(kind, "X", subject, "")]),
-        ]);
+        let accounts = world([account("X", &exports, &[]), account(importer, &[], &[(kind, "X", subject, "")])]);
         let resolution = resolved(&accounts, &importer.into(), NOW);
-        assert_eq!(
-            reasons(&resolution),
-            Vec::from_iter(wanted),
-            "{importer} {subject}: {:?}",
-            resolution.refused
-        );
+        assert_eq!(reasons(&resolution), Vec::from_iter(wanted), "{importer} {subject}: {:?}", resolution.refused);
         assert!(!resolution.incomplete);
     }
 }
 
 #[test]
 fn an_unknown_exporter_leaves_the_account_incomplete() {
-    let accounts = world([account(
-        "A",
-        &[],
-        &[(STREAM, "X", "a", ""), (STREAM, "A", "b", "c")],
-    )]);
+    let accounts = world([account("A", &[], &[(STREAM, "X", "a", ""), (STREAM, "A", "b", "c")])]);
     let resolution = resolved(&accounts, &"A".into(), NOW);
     assert!(resolution.incomplete);
-    assert_eq!(
-        reasons(&resolution),
-        [Reason::AccountUnknown, Reason::ImportNoExport]
-    );
+    assert_eq!(reasons(&resolution), [Reason::AccountUnknown, Reason::ImportNoExport]);
     assert_eq!(resolution.refused[0].index, 0);
 }
 
 #[test]
 fn duplicates_are_refused_and_other_exporters_may_share_a_name() {
-    let exports = [
-        (SERVICE, ">", Access::Public),
-        (STREAM, ">", Access::Public),
-    ];
+    let exports = [(SERVICE, ">", Access::Public), (STREAM, ">", Access::Public)];
     let importer = account(
         "A",
         &[],
@@ -167,21 +125,10 @@ fn duplicates_are_refused_and_other_exporters_may_share_a_name() {
             (SERVICE, "Y", "q", "ask"),
         ],
     );
-    let accounts = world([
-        account("X", &exports, &[]),
-        account("Y", &exports, &[]),
-        importer,
-    ]);
+    let accounts = world([account("X", &exports, &[]), account("Y", &exports, &[]), importer]);
     let resolution = resolved(&accounts, &"A".into(), NOW);
-    let refused: Vec<usize> = resolution
-        .refused
-        .iter()
-        .map(|refusal| refusal.index)
-        .collect();
-    assert_eq!(
-        (refused, reasons(&resolution)),
-        (vec![1, 4], vec![Reason::ImportInvalid; 2])
-    );
+    let refused: Vec<usize> = resolution.refused.iter().map(|refusal| refusal.index).collect();
+    assert_eq!((refused, reasons(&resolution)), (vec![1, 4], vec![Reason::ImportInvalid; 2]));
 }
 
 #[test]
@@ -202,19 +149,9 @@ fn subjects_that_do_not_go_together_are_refused() {
         ("a b", Local::Same),
     ] {
         let mut importer = AccountSharing::new("A".into());
-        importer
-            .imports
-            .push(Import::new(STREAM, "X".into(), remote, &local));
-        let resolution = resolved(
-            &world([account("X", &exports, &[]), importer]),
-            &"A".into(),
-            NOW,
-        );
-        assert_eq!(
-            reasons(&resolution),
-            [Reason::ImportInvalid],
-            "{remote} {local:?}"
-        );
+        importer.imports.push(Import::new(STREAM, "X".into(), remote, &local));
+        let resolution = resolved(&world([account("X", &exports, &[]), importer]), &"A".into(), NOW);
+        assert_eq!(reasons(&resolution), [Reason::ImportInvalid], "{remote} {local:?}");
     }
 }
 
@@ -223,14 +160,7 @@ fn a_subscription_shadows_its_part_of_the_stream_and_no_more() {
     let exports = [(STREAM, ">", Access::Public)];
     let accounts = world([
         account("X", &exports, &[]),
-        account(
-            "A",
-            &[],
-            &[
-                (STREAM, "X", "s.*.*.>", "in.$2.$1.>"),
-                (STREAM, "X", "plain.*", ""),
-            ],
-        ),
+        account("A", &[], &[(STREAM, "X", "s.*.*.>", "in.$2.$1.>"), (STREAM, "X", "plain.*", "")]),
     ]);
     let crossings = resolved(&accounts, &"A".into(), NOW).crossings;
     for (subscription, wanted) in [
@@ -246,11 +176,7 @@ fn a_subscription_shadows_its_part_of_the_stream_and_no_more() {
         ("other", None),
     ] {
         let shadow = crossings[0].shadow(subscription.as_bytes());
-        assert_eq!(
-            shadow.as_deref(),
-            wanted.map(str::as_bytes),
-            "{subscription}"
-        );
+        assert_eq!(shadow.as_deref(), wanted.map(str::as_bytes), "{subscription}");
     }
     assert_eq!(crossings[1].shadow(b"plain.>"), Some(b"plain.*".to_vec()));
     assert_eq!(crossings[1].shadow(b"plain.x"), Some(b"plain.x".to_vec()));

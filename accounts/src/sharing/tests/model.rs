@@ -10,11 +10,8 @@ use crate::subject::matching;
 /// Up to two tokens of `a`, `b`, `*`, and now and then a tail.
 fn small() -> impl Strategy<Value = (String, String)> {
     let token = || prop_oneof![Just("a"), Just("b"), Just("*")];
-    (
-        proptest::collection::vec((token(), token()), 1..3),
-        prop_oneof![4 => Just(false), 1 => Just(true)],
-    )
-        .prop_map(|(pairs, tail)| {
+    (proptest::collection::vec((token(), token()), 1..3), prop_oneof![4 => Just(false), 1 => Just(true)]).prop_map(
+        |(pairs, tail)| {
             let mut remote: Vec<&str> = pairs.iter().map(|(remote, _)| *remote).collect();
             // The local subject has as many wildcards as the remote one, in the same places.
             let mut local: Vec<&str> = pairs
@@ -34,7 +31,8 @@ fn small() -> impl Strategy<Value = (String, String)> {
                 local.push(">");
             }
             (remote.join("."), local.join("."))
-        })
+        },
+    )
 }
 
 fn subjects() -> Vec<String> {
@@ -42,10 +40,7 @@ fn subjects() -> Vec<String> {
     let mut last: Vec<String> = vec!["a".into(), "b".into()];
     for _ in 0..4 {
         all.extend(last.iter().cloned());
-        last = last
-            .iter()
-            .flat_map(|s| [format!("{s}.a"), format!("{s}.b")])
-            .collect();
+        last = last.iter().flat_map(|s| [format!("{s}.a"), format!("{s}.b")]).collect();
     }
     all
 }
@@ -54,24 +49,14 @@ fn subjects() -> Vec<String> {
 fn model_allows(exports: &[(String, u8)], wanted: &str, importer: &str) -> bool {
     let subjects = subjects();
     let set = |pattern: &str| -> BTreeSet<&String> {
-        subjects
-            .iter()
-            .filter(|s| matching::matches(pattern.as_bytes(), s.as_bytes()))
-            .collect()
+        subjects.iter().filter(|s| matching::matches(pattern.as_bytes(), s.as_bytes())).collect()
     };
     let asked = set(wanted);
-    let covering: Vec<&(String, u8)> = exports
-        .iter()
-        .filter(|(subject, _)| asked.is_subset(&set(subject)))
-        .collect();
+    let covering: Vec<&(String, u8)> = exports.iter().filter(|(subject, _)| asked.is_subset(&set(subject))).collect();
     // The smallest covering set decides; of two that merely overlap, either may, so all must agree.
     let smallest: Vec<&&(String, u8)> = covering
         .iter()
-        .filter(|(one, _)| {
-            !covering
-                .iter()
-                .any(|(other, _)| set(other).is_subset(&set(one)) && set(other) != set(one))
-        })
+        .filter(|(one, _)| !covering.iter().any(|(other, _)| set(other).is_subset(&set(one)) && set(other) != set(one)))
         .collect();
     !smallest.is_empty()
         && smallest.iter().all(|(_, access)| match access {
@@ -144,18 +129,10 @@ proptest! {
 }
 
 /// Sends one subject through one import and on through everything, one concrete subject at a time.
-fn comes_back(
-    accounts: &Accounts,
-    importer: &AccountSharing,
-    import: &Import,
-    subject: &str,
-) -> bool {
+fn comes_back(accounts: &Accounts, importer: &AccountSharing, import: &Import, subject: &str) -> bool {
     let apply = |import: &Import, subject: &[u8]| -> Option<(AccountName, Vec<u8>)> {
         let naming = import.naming().ok()?;
-        Some((
-            import.exporter.clone(),
-            naming.outward.apply(subject, |_| 0)?,
-        ))
+        Some((import.exporter.clone(), naming.outward.apply(subject, |_| 0)?))
     };
     let Some(first) = apply(import, subject.as_bytes()) else {
         return false;

@@ -23,11 +23,7 @@ pub(super) enum Function {
     /// A token cut every `size` bytes, counted from one side.
     Slice { of: usize, size: usize, side: Side },
     /// The first or last `length` bytes of a token.
-    Edge {
-        of: usize,
-        length: usize,
-        side: Side,
-    },
+    Edge { of: usize, length: usize, side: Side },
     /// A random number below the bound.
     Random(u32),
 }
@@ -63,36 +59,19 @@ impl Function {
         if let Some(number) = reference(token) {
             return Ok(Self::Wildcard(wildcard_index(number, token, wildcards)?));
         }
-        let Some(inner) = token
-            .strip_prefix("{{")
-            .and_then(|rest| rest.strip_suffix("}}"))
-        else {
+        let Some(inner) = token.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")) else {
             if token.contains("{{") || token.contains("}}") {
                 return Err(TransformError::UnknownFunction(token.to_owned()));
             }
             return Ok(Self::Literal(token.as_bytes().into()));
         };
-        let call = inner
-            .trim()
-            .strip_suffix(')')
-            .and_then(|call| call.split_once('('));
-        let (name, arguments) =
-            call.ok_or_else(|| TransformError::UnknownFunction(token.to_owned()))?;
-        Call {
-            token,
-            wildcards,
-            arguments: split_arguments(arguments),
-        }
-        .read(name.trim_end())
+        let call = inner.trim().strip_suffix(')').and_then(|call| call.split_once('('));
+        let (name, arguments) = call.ok_or_else(|| TransformError::UnknownFunction(token.to_owned()))?;
+        Call { token, wildcards, arguments: split_arguments(arguments) }.read(name.trim_end())
     }
 
     /// Appends what it stands for in the captured subject.
-    pub(super) fn evaluate(
-        &self,
-        captured: &Captures<'_>,
-        draw: &mut impl FnMut(u32) -> u32,
-        out: &mut Vec<u8>,
-    ) {
+    pub(super) fn evaluate(&self, captured: &Captures<'_>, draw: &mut impl FnMut(u32) -> u32, out: &mut Vec<u8>) {
         match self {
             Self::Literal(text) => out.extend_from_slice(text),
             Self::Wildcard(of) => out.extend_from_slice(captured.token(*of)),
@@ -142,36 +121,12 @@ impl Call<'_> {
             return self.split();
         }
         let sided: [Sided; 6] = [
-            (&["split", "from", "left"], |of, at| Function::Cut {
-                of,
-                at,
-                side: Left,
-            }),
-            (&["split", "from", "right"], |of, at| Function::Cut {
-                of,
-                at,
-                side: Right,
-            }),
-            (&["slice", "from", "left"], |of, size| Function::Slice {
-                of,
-                size,
-                side: Left,
-            }),
-            (&["slice", "from", "right"], |of, size| Function::Slice {
-                of,
-                size,
-                side: Right,
-            }),
-            (&["left"], |of, length| Function::Edge {
-                of,
-                length,
-                side: Left,
-            }),
-            (&["right"], |of, length| Function::Edge {
-                of,
-                length,
-                side: Right,
-            }),
+            (&["split", "from", "left"], |of, at| Function::Cut { of, at, side: Left }),
+            (&["split", "from", "right"], |of, at| Function::Cut { of, at, side: Right }),
+            (&["slice", "from", "left"], |of, size| Function::Slice { of, size, side: Left }),
+            (&["slice", "from", "right"], |of, size| Function::Slice { of, size, side: Right }),
+            (&["left"], |of, length| Function::Edge { of, length, side: Left }),
+            (&["right"], |of, length| Function::Edge { of, length, side: Right }),
         ];
         for (words, make) in sided {
             if is(words) {
@@ -184,13 +139,8 @@ impl Call<'_> {
 
     fn partition(&self) -> Result<Function, TransformError> {
         self.arity(1, WILDCARDS_MAX + 1)?;
-        let of = (1..self.arguments.len())
-            .map(|at| self.index(at))
-            .collect::<Result<_, _>>()?;
-        Ok(Function::Partition {
-            buckets: self.modulus(0)?,
-            of,
-        })
+        let of = (1..self.arguments.len()).map(|at| self.index(at)).collect::<Result<_, _>>()?;
+        Ok(Function::Partition { buckets: self.modulus(0)?, of })
     }
 
     fn split(&self) -> Result<Function, TransformError> {
@@ -199,10 +149,7 @@ impl Call<'_> {
         if delimiter.is_empty() || delimiter.contains([' ', '.']) {
             return Err(TransformError::InvalidArgument(self.token.to_owned()));
         }
-        Ok(Function::Split {
-            of: self.index(0)?,
-            delimiter: delimiter.as_bytes().into(),
-        })
+        Ok(Function::Split { of: self.index(0)?, delimiter: delimiter.as_bytes().into() })
     }
 
     fn argument(&self, at: usize) -> &str {
@@ -210,11 +157,7 @@ impl Call<'_> {
     }
 
     fn arity(&self, least: usize, most: usize) -> Result<(), TransformError> {
-        let given = self
-            .arguments
-            .iter()
-            .filter(|argument| !argument.is_empty())
-            .count();
+        let given = self.arguments.iter().filter(|argument| !argument.is_empty()).count();
         if given < least {
             return Err(TransformError::TooFewArguments(self.token.to_owned()));
         }
@@ -242,9 +185,7 @@ impl Call<'_> {
     }
 
     fn number(&self, at: usize) -> Result<i32, TransformError> {
-        self.argument(at)
-            .parse()
-            .map_err(|_| TransformError::InvalidArgument(self.token.to_owned()))
+        self.argument(at).parse().map_err(|_| TransformError::InvalidArgument(self.token.to_owned()))
     }
 }
 
@@ -254,17 +195,12 @@ fn split_arguments(text: &str) -> Vec<&str> {
 
 /// Reads a wildcard's number as written in `token`, counting from 1, into one counting from 0.
 fn wildcard_index(number: &str, token: &str, wildcards: usize) -> Result<usize, TransformError> {
-    let number: i64 = number
-        .parse()
-        .map_err(|_| TransformError::InvalidArgument(token.to_owned()))?;
+    let number: i64 = number.parse().map_err(|_| TransformError::InvalidArgument(token.to_owned()))?;
     usize::try_from(number)
         .ok()
         .and_then(|number| number.checked_sub(1))
         .filter(|index| *index < wildcards)
-        .ok_or_else(|| TransformError::IndexOutOfRange {
-            token: token.to_owned(),
-            wildcards,
-        })
+        .ok_or_else(|| TransformError::IndexOutOfRange { token: token.to_owned(), wildcards })
 }
 
 /// True if `name` is the words run together, where only the first letter of each may be of either case.
@@ -274,18 +210,8 @@ fn is_named(name: &str, words: &[&str]) -> bool {
         let Some((head, tail)) = rest.split_at_checked(word.len()) else {
             return false;
         };
-        let same_initial = head
-            .iter()
-            .zip(word.bytes())
-            .take(1)
-            .all(|(have, want)| have.to_ascii_lowercase() == want);
-        if !same_initial
-            || !head
-                .iter()
-                .zip(word.bytes())
-                .skip(1)
-                .all(|(have, want)| *have == want)
-        {
+        let same_initial = head.iter().zip(word.bytes()).take(1).all(|(have, want)| have.to_ascii_lowercase() == want);
+        if !same_initial || !head.iter().zip(word.bytes()).skip(1).all(|(have, want)| *have == want) {
             return false;
         }
         rest = tail;
@@ -316,9 +242,7 @@ fn split(token: &[u8], delimiter: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     let mut rest = token;
     while !rest.is_empty() {
-        let found = rest
-            .windows(delimiter.len())
-            .position(|window| window == delimiter);
+        let found = rest.windows(delimiter.len()).position(|window| window == delimiter);
         let (part, tail) = match found.and_then(|at| rest.split_at_checked(at)) {
             Some((part, tail)) => (part, tail.get(delimiter.len()..).unwrap_or_default()),
             None => (rest, &[][..]),
@@ -374,10 +298,7 @@ fn edge(token: &[u8], length: usize, side: Side, out: &mut Vec<u8>) {
     let part = match side {
         _ if length == 0 => None,
         Side::Left => token.get(..length),
-        Side::Right => token
-            .len()
-            .checked_sub(length)
-            .and_then(|from| token.get(from..)),
+        Side::Right => token.len().checked_sub(length).and_then(|from| token.get(from..)),
     };
     out.extend_from_slice(part.unwrap_or(token));
 }

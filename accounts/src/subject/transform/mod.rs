@@ -47,9 +47,7 @@ pub enum TransformError {
     #[error("invalid mapping destination: `{0}` is not a subject of tokens and functions")]
     Destination(String),
     /// A `*` in the destination.
-    #[error(
-        "invalid mapping destination: `{0}` contains `*`; name the source's wildcards as `$1`, `$2`"
-    )]
+    #[error("invalid mapping destination: `{0}` contains `*`; name the source's wildcards as `$1`, `$2`")]
     WildcardInDestination(String),
     /// `>` ends one side only.
     #[error("invalid mapping destination: `>` must end both `{from}` and `{to}` or neither")]
@@ -63,9 +61,7 @@ pub enum TransformError {
     #[error("invalid mapping destination: unknown function in `{0}`")]
     UnknownFunction(String),
     /// A wildcard's number is not one of the source's.
-    #[error(
-        "invalid mapping destination: `{token}` names a wildcard that the source, which has {wildcards}, has not"
-    )]
+    #[error("invalid mapping destination: `{token}` names a wildcard that the source, which has {wildcards}, has not")]
     IndexOutOfRange {
         /// The token that names it.
         token: String,
@@ -85,9 +81,7 @@ pub enum TransformError {
     #[error("invalid mapping source: `{0}` has more than 32 wildcards")]
     TooManyWildcards(String),
     /// An import's local subject that does not use each wildcard exactly once.
-    #[error(
-        "`{local}` must use each of the {wildcards} wildcards of `{remote}` exactly once, and no other function"
-    )]
+    #[error("`{local}` must use each of the {wildcards} wildcards of `{remote}` exactly once, and no other function")]
     NotInvertible {
         /// The subject in the importing account.
         local: String,
@@ -104,10 +98,7 @@ impl Transform {
     /// # Errors
     /// [`TransformError`] names the token at fault.
     pub fn new(source: &str, destination: &str) -> Result<Self, TransformError> {
-        Self::compile(
-            Pattern::parse(source).map_err(TransformError::Source)?,
-            destination,
-        )
+        Self::compile(Pattern::parse(source).map_err(TransformError::Source)?, destination)
     }
 
     /// Reads an account mapping: `left` and `right` are no functions there.
@@ -169,11 +160,7 @@ impl Transform {
         if wildcards > WILDCARDS_MAX {
             return Err(TransformError::TooManyWildcards(pattern.to_string()));
         }
-        Ok(Self::from_calls(
-            pattern.clone(),
-            pattern.to_string(),
-            calls,
-        ))
+        Ok(Self::from_calls(pattern.clone(), pattern.to_string(), calls))
     }
 
     /// Rewrites `subject`; `None` if the source does not match it.
@@ -186,12 +173,7 @@ impl Transform {
 
     /// As [`Transform::apply`], appending to a buffer; false, and nothing appended, if the source does not match.
     #[must_use]
-    pub fn apply_into(
-        &self,
-        subject: &[u8],
-        out: &mut Vec<u8>,
-        mut draw: impl FnMut(u32) -> u32,
-    ) -> bool {
+    pub fn apply_into(&self, subject: &[u8], out: &mut Vec<u8>, mut draw: impl FnMut(u32) -> u32) -> bool {
         let rule = &*self.rule;
         if rule.identity {
             let matches = rule.source.matches(subject);
@@ -241,10 +223,7 @@ impl Transform {
                     let at = *seen.next()?;
                     (Step::Call(Function::Wildcard(at)), format!("${}", at + 1))
                 }
-                literal => (
-                    Step::Call(Function::Literal(literal.as_bytes().into())),
-                    literal.to_owned(),
-                ),
+                literal => (Step::Call(Function::Literal(literal.as_bytes().into())), literal.to_owned()),
             };
             calls.push(call);
             tokens.push(text);
@@ -293,31 +272,19 @@ impl Transform {
         let mut calls = Vec::new();
         for token in destination.split('.') {
             let function = token.starts_with("{{");
-            if calls.last() == Some(&Step::Tail)
-                || token.is_empty()
-                || token.contains(['\t', '\n', '\r', '\x0c'])
-            {
+            if calls.last() == Some(&Step::Tail) || token.is_empty() || token.contains(['\t', '\n', '\r', '\x0c']) {
                 return Err(malformed());
             }
             if token == "*" {
-                return Err(TransformError::WildcardInDestination(
-                    destination.to_owned(),
-                ));
+                return Err(TransformError::WildcardInDestination(destination.to_owned()));
             }
             if token.contains(' ') && !function {
                 return Err(malformed());
             }
-            calls.push(if token == ">" {
-                Step::Tail
-            } else {
-                Step::Call(Function::parse(token, wildcards)?)
-            });
+            calls.push(if token == ">" { Step::Tail } else { Step::Call(Function::parse(token, wildcards)?) });
         }
         if source.has_tail() != (calls.last() == Some(&Step::Tail)) {
-            return Err(TransformError::TailMismatch {
-                from: source.to_string(),
-                to: destination.to_owned(),
-            });
+            return Err(TransformError::TailMismatch { from: source.to_string(), to: destination.to_owned() });
         }
         Ok(Self::from_calls(source, destination.to_owned(), calls))
     }
@@ -336,23 +303,14 @@ impl Transform {
                 continue;
             }
             if !literal.is_empty() {
-                steps.push(Step::Call(Function::Literal(
-                    std::mem::take(&mut literal).into(),
-                )));
+                steps.push(Step::Call(Function::Literal(std::mem::take(&mut literal).into())));
             }
             steps.push(call);
         }
         if !literal.is_empty() {
             steps.push(Step::Call(Function::Literal(literal.into())));
         }
-        Self {
-            rule: Arc::new(Rule {
-                source,
-                destination,
-                steps,
-                identity,
-            }),
-        }
+        Self { rule: Arc::new(Rule { source, destination, steps, identity }) }
     }
 
     /// Which of the source's wildcards the destination's wildcards are, if they are a permutation and no other
@@ -373,9 +331,7 @@ impl Transform {
 
 /// True if a literal token of `subject` would be read as a reference to a wildcard when written in a destination.
 pub(crate) fn has_reference(subject: &str) -> bool {
-    subject
-        .split('.')
-        .any(|token| reference(token).is_some() || token.contains("{{"))
+    subject.split('.').any(|token| reference(token).is_some() || token.contains("{{"))
 }
 
 /// Writes the n-th `*` of `local` as `$n`, so that it can be read as a destination.
@@ -396,10 +352,7 @@ fn number_wildcards(local: &str) -> String {
 
 /// What the wildcards of `pattern` stand for in `subject`, and what its `>` does; `None` if it does not match.
 fn capture<'a>(pattern: &[u8], subject: &'a [u8]) -> Option<(Captures<'a>, &'a [u8])> {
-    let mut captured = Captures {
-        whole: subject,
-        tokens: [&[]; WILDCARDS_MAX],
-    };
+    let mut captured = Captures { whole: subject, tokens: [&[]; WILDCARDS_MAX] };
     let mut slots = captured.tokens.iter_mut();
     let mut wanted = matching::tokens(pattern);
     let mut given = matching::tokens(subject);
@@ -435,9 +388,7 @@ fn is_identity(source: &Pattern, calls: &[Step]) -> bool {
             (Step::Call(Function::Wildcard(of)), Some(token)) => {
                 token == matching::ANY_TOKEN && wildcards.next() == Some(*of)
             }
-            (Step::Call(Function::Literal(text)), Some(token)) => {
-                **text == *token && token != matching::ANY_TOKEN
-            }
+            (Step::Call(Function::Literal(text)), Some(token)) => **text == *token && token != matching::ANY_TOKEN,
             _ => false,
         })
 }

@@ -5,26 +5,15 @@ use proptest::prelude::*;
 use super::*;
 
 fn apply(source: &str, destination: &str, subject: &str) -> String {
-    let transform = Transform::new(source, destination)
-        .unwrap_or_else(|e| panic!("{source} {destination}: {e}"));
-    String::from_utf8(
-        transform
-            .apply(subject.as_bytes(), |bound| bound - 1)
-            .unwrap(),
-    )
-    .unwrap()
+    let transform = Transform::new(source, destination).unwrap_or_else(|e| panic!("{source} {destination}: {e}"));
+    String::from_utf8(transform.apply(subject.as_bytes(), |bound| bound - 1).unwrap()).unwrap()
 }
 
 #[test]
 fn each_function_gives_the_reference_values() {
     for (source, destination, subject, wanted) in [
         ("foo.*.*", "req.$2.$1", "foo.A.B", "req.B.A"),
-        (
-            "foo.*.*",
-            "req.{{wildcard(2)}}.{{ Wildcard( 1 ) }}",
-            "foo.A.B",
-            "req.B.A",
-        ),
+        ("foo.*.*", "req.{{wildcard(2)}}.{{ Wildcard( 1 ) }}", "foo.A.B", "req.B.A"),
         ("foo.>", "bar.x.>", "foo.a.b.c", "bar.x.a.b.c"),
         ("*", "{{split(1,-)}}", "-abc-def--ghi-", "abc.def.ghi"),
         ("*", "{{split(1,-)}}", "--", "--"),
@@ -38,12 +27,7 @@ fn each_function_gives_the_reference_values() {
         ("*", "{{SplitFromLeft(1,0)}}", "12345", "12345"),
         ("*", "{{SplitFromRight(1,-3)}}", "12345", "12345"),
         ("*", "{{SliceFromLeft(1,3)}}", "1234567890", "123.456.789.0"),
-        (
-            "*",
-            "{{SliceFromRight(1,3)}}",
-            "1234567890",
-            "1.234.567.890",
-        ),
+        ("*", "{{SliceFromRight(1,3)}}", "1234567890", "1.234.567.890"),
         ("*", "{{sliceFromLeft(1,5)}}", "1234567890", "12345.67890"),
         ("*", "{{slicefromright(1,5)}}", "1234567890", "12345.67890"),
         ("*", "{{slicefromleft(1,-1)}}", "1234", "1234"),
@@ -60,27 +44,16 @@ fn each_function_gives_the_reference_values() {
         ("foo", "{{Random(0)}}", "foo", "0"),
         ("foo", "$SYS.$x.{a}", "foo", "$SYS.$x.{a}"),
     ] {
-        assert_eq!(
-            apply(source, destination, subject),
-            wanted,
-            "{source} {destination} {subject}"
-        );
+        assert_eq!(apply(source, destination, subject), wanted, "{source} {destination} {subject}");
     }
 }
 
 #[test]
 fn partition_is_fnv_1a_of_the_tokens_run_together() {
-    let naive = |text: &str| {
-        text.bytes().fold(2_166_136_261_u32, |h, b| {
-            (h ^ u32::from(b)).wrapping_mul(16_777_619)
-        })
-    };
+    let naive = |text: &str| text.bytes().fold(2_166_136_261_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(16_777_619));
     for buckets in [1_u32, 3, 10, 1000, 2_147_483_647] {
         let destination = format!("{{{{partition({buckets},2,1)}}}}");
-        assert_eq!(
-            apply("x.*.*", &destination, "x.ab.cd"),
-            (naive("cdab") % buckets).to_string()
-        );
+        assert_eq!(apply("x.*.*", &destination, "x.ab.cd"), (naive("cdab") % buckets).to_string());
     }
 }
 
@@ -93,88 +66,34 @@ fn a_random_source_out_of_its_bounds_does_no_harm() {
 type Check = fn(&TransformError) -> bool;
 const BAD_DESTINATIONS: &[(&str, &str, Check)] = &[
     ("foo", "", |e| matches!(e, TransformError::Destination(_))),
-    ("foo", "a..b", |e| {
-        matches!(e, TransformError::Destination(_))
-    }),
-    ("foo", "a b", |e| {
-        matches!(e, TransformError::Destination(_))
-    }),
-    ("foo.>", "a.>.b", |e| {
-        matches!(e, TransformError::Destination(_))
-    }),
+    ("foo", "a..b", |e| matches!(e, TransformError::Destination(_))),
+    ("foo", "a b", |e| matches!(e, TransformError::Destination(_))),
+    ("foo.>", "a.>.b", |e| matches!(e, TransformError::Destination(_))),
     ("foo..a", "a", |e| matches!(e, TransformError::Source(_))),
-    ("foo.*", "a.*", |e| {
-        matches!(e, TransformError::WildcardInDestination(_))
-    }),
-    ("foo.>", "a", |e| {
-        matches!(e, TransformError::TailMismatch { .. })
-    }),
-    ("foo", "a.>", |e| {
-        matches!(e, TransformError::TailMismatch { .. })
-    }),
-    ("foo", "$1", |e| {
-        matches!(e, TransformError::IndexOutOfRange { .. })
-    }),
-    ("foo.*", "$0", |e| {
-        matches!(e, TransformError::IndexOutOfRange { .. })
-    }),
-    ("foo.*", "$2", |e| {
-        matches!(e, TransformError::IndexOutOfRange { .. })
-    }),
-    ("foo.*", "$99999999999999999999", |e| {
-        matches!(e, TransformError::InvalidArgument(_))
-    }),
-    ("foo.*", "{{wildcard(0)}}", |e| {
-        matches!(e, TransformError::IndexOutOfRange { .. })
-    }),
-    ("foo.*", "{{wildcard(-1)}}", |e| {
-        matches!(e, TransformError::IndexOutOfRange { .. })
-    }),
-    ("foo.*", "{{wildcard()}}", |e| {
-        matches!(e, TransformError::TooFewArguments(_))
-    }),
-    ("foo.*", "{{wildcard(1,1)}}", |e| {
-        matches!(e, TransformError::TooManyArguments(_))
-    }),
-    ("foo.*", "{{wildcard(x)}}", |e| {
-        matches!(e, TransformError::InvalidArgument(_))
-    }),
-    ("foo.*", "{{WILDCARD(1)}}", |e| {
-        matches!(e, TransformError::UnknownFunction(_))
-    }),
-    ("foo.*", "{{splitFROMleft(1,1)}}", |e| {
-        matches!(e, TransformError::UnknownFunction(_))
-    }),
-    ("foo.*", "{{split(1)}}", |e| {
-        matches!(e, TransformError::TooFewArguments(_))
-    }),
-    ("foo.*", "{{split(1,)}}", |e| {
-        matches!(e, TransformError::TooFewArguments(_))
-    }),
-    ("foo.*", "{{split(1,a b)}}", |e| {
-        matches!(e, TransformError::InvalidArgument(_))
-    }),
-    ("foo.*", "{{split(1,.)}}", |e| {
-        matches!(e, TransformError::UnknownFunction(_))
-    }),
-    ("foo.*", "{{partition()}}", |e| {
-        matches!(e, TransformError::TooFewArguments(_))
-    }),
-    ("foo.*", "{{partition(-1)}}", |e| {
-        matches!(e, TransformError::InvalidArgument(_))
-    }),
-    ("foo.*", "{{partition(9999999999,1)}}", |e| {
-        matches!(e, TransformError::InvalidArgument(_))
-    }),
-    ("foo.*", "{{nothing(1)}}", |e| {
-        matches!(e, TransformError::UnknownFunction(_))
-    }),
-    ("foo.*", "{{wildcard(1}}", |e| {
-        matches!(e, TransformError::UnknownFunction(_))
-    }),
-    ("foo.*", "{{wildcard(1)", |e| {
-        matches!(e, TransformError::UnknownFunction(_))
-    }),
+    ("foo.*", "a.*", |e| matches!(e, TransformError::WildcardInDestination(_))),
+    ("foo.>", "a", |e| matches!(e, TransformError::TailMismatch { .. })),
+    ("foo", "a.>", |e| matches!(e, TransformError::TailMismatch { .. })),
+    ("foo", "$1", |e| matches!(e, TransformError::IndexOutOfRange { .. })),
+    ("foo.*", "$0", |e| matches!(e, TransformError::IndexOutOfRange { .. })),
+    ("foo.*", "$2", |e| matches!(e, TransformError::IndexOutOfRange { .. })),
+    ("foo.*", "$99999999999999999999", |e| matches!(e, TransformError::InvalidArgument(_))),
+    ("foo.*", "{{wildcard(0)}}", |e| matches!(e, TransformError::IndexOutOfRange { .. })),
+    ("foo.*", "{{wildcard(-1)}}", |e| matches!(e, TransformError::IndexOutOfRange { .. })),
+    ("foo.*", "{{wildcard()}}", |e| matches!(e, TransformError::TooFewArguments(_))),
+    ("foo.*", "{{wildcard(1,1)}}", |e| matches!(e, TransformError::TooManyArguments(_))),
+    ("foo.*", "{{wildcard(x)}}", |e| matches!(e, TransformError::InvalidArgument(_))),
+    ("foo.*", "{{WILDCARD(1)}}", |e| matches!(e, TransformError::UnknownFunction(_))),
+    ("foo.*", "{{splitFROMleft(1,1)}}", |e| matches!(e, TransformError::UnknownFunction(_))),
+    ("foo.*", "{{split(1)}}", |e| matches!(e, TransformError::TooFewArguments(_))),
+    ("foo.*", "{{split(1,)}}", |e| matches!(e, TransformError::TooFewArguments(_))),
+    ("foo.*", "{{split(1,a b)}}", |e| matches!(e, TransformError::InvalidArgument(_))),
+    ("foo.*", "{{split(1,.)}}", |e| matches!(e, TransformError::UnknownFunction(_))),
+    ("foo.*", "{{partition()}}", |e| matches!(e, TransformError::TooFewArguments(_))),
+    ("foo.*", "{{partition(-1)}}", |e| matches!(e, TransformError::InvalidArgument(_))),
+    ("foo.*", "{{partition(9999999999,1)}}", |e| matches!(e, TransformError::InvalidArgument(_))),
+    ("foo.*", "{{nothing(1)}}", |e| matches!(e, TransformError::UnknownFunction(_))),
+    ("foo.*", "{{wildcard(1}}", |e| matches!(e, TransformError::UnknownFunction(_))),
+    ("foo.*", "{{wildcard(1)", |e| matches!(e, TransformError::UnknownFunction(_))),
 ];
 
 #[test]
@@ -184,10 +103,7 @@ fn bad_destinations_are_refused_with_the_token_at_fault() {
         assert!(is_wanted(&error), "{source} {destination}: {error:?}");
     }
     let long = vec!["*"; WILDCARDS_MAX + 1].join(".");
-    assert!(matches!(
-        Transform::new(&long, "a"),
-        Err(TransformError::TooManyWildcards(_))
-    ));
+    assert!(matches!(Transform::new(&long, "a"), Err(TransformError::TooManyWildcards(_))));
 }
 
 #[test]
@@ -200,20 +116,9 @@ fn mappings_do_not_know_left_and_right() {
 #[test]
 fn a_subject_outside_the_source_is_not_rewritten() {
     let transform = Transform::new("foo.*.>", "bar.$1.>").unwrap();
-    for subject in [
-        "foo",
-        "foo.a",
-        "foo.a.",
-        "foo..b",
-        "bar.a.b",
-        "foo.a.b..c",
-        "",
-    ] {
+    for subject in ["foo", "foo.a", "foo.a.", "foo..b", "bar.a.b", "foo.a.b..c", ""] {
         let mut out = b"kept".to_vec();
-        assert!(
-            !transform.apply_into(subject.as_bytes(), &mut out, |_| 0),
-            "{subject}"
-        );
+        assert!(!transform.apply_into(subject.as_bytes(), &mut out, |_| 0), "{subject}");
         assert_eq!(out, b"kept");
     }
 }
@@ -233,10 +138,7 @@ fn imports_use_each_wildcard_exactly_once() {
         ("q", "my.>"),
         ("q.*", "my.{{random(3)}}.$1"),
     ] {
-        assert!(
-            Transform::import(remote, local).is_err(),
-            "{remote} {local}"
-        );
+        assert!(Transform::import(remote, local).is_err(), "{remote} {local}");
     }
 }
 
@@ -249,23 +151,14 @@ fn a_permutation_that_is_not_its_own_inverse_inverts() {
     assert_eq!(inward.apply(b"q.a.b.c", |_| 0), Some(b"my.b.c.a".to_vec()));
     assert_eq!(outward.destination(), "q.$3.$1.$2");
     // The reference's example of a swap.
-    let swap = Transform::import("q.*.*", "my.$2.$1")
-        .unwrap()
-        .inverse()
-        .unwrap();
-    assert_eq!(
-        swap.apply(b"my.one.two", |_| 0),
-        Some(b"q.two.one".to_vec())
-    );
+    let swap = Transform::import("q.*.*", "my.$2.$1").unwrap().inverse().unwrap();
+    assert_eq!(swap.apply(b"my.one.two", |_| 0), Some(b"q.two.one".to_vec()));
 }
 
 #[test]
 fn literal_tokens_that_look_like_references_survive_the_inverse() {
     let inward = Transform::import("q.$1.*", "my.$1").unwrap();
-    assert_eq!(
-        inward.inverse().unwrap().apply(b"my.x", |_| 0),
-        Some(b"q.$1.x".to_vec())
-    );
+    assert_eq!(inward.inverse().unwrap().apply(b"my.x", |_| 0), Some(b"q.$1.x".to_vec()));
     let same = Transform::import("$1.*", "$1.*").unwrap();
     assert!(same.is_identity());
     assert_eq!(same.apply(b"$1.x", |_| 0), Some(b"$1.x".to_vec()));
@@ -274,18 +167,10 @@ fn literal_tokens_that_look_like_references_survive_the_inverse() {
 
 #[test]
 fn identity_is_recognised_however_it_is_written() {
-    for (source, destination, wanted) in [
-        ("a.*.>", "a.$1.>", true),
-        ("a", "a", true),
-        ("*.*", "$2.$1", false),
-        ("a.*", "a.x", false),
-        ("*", "a", false),
-    ] {
-        assert_eq!(
-            Transform::new(source, destination).unwrap().is_identity(),
-            wanted,
-            "{source} {destination}"
-        );
+    for (source, destination, wanted) in
+        [("a.*.>", "a.$1.>", true), ("a", "a", true), ("*.*", "$2.$1", false), ("a.*", "a.x", false), ("*", "a", false)]
+    {
+        assert_eq!(Transform::new(source, destination).unwrap().is_identity(), wanted, "{source} {destination}");
     }
 }
 

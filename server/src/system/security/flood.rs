@@ -242,7 +242,9 @@ mod tests {
     #[test]
     fn many_users_of_one_account_are_bounded_together() {
         let mut flood = Flood::default();
-        let by = |flood: &mut Flood, account: &str, user: u64| flood.admit(event(Source::user(account, &user.to_string()), user), false, 0).is_some();
+        let by = |flood: &mut Flood, account: &str, user: u64| {
+            flood.admit(event(Source::user(account, &user.to_string()), user), false, 0).is_some()
+        };
         let admitted = (0..1000).filter(|user| by(&mut flood, "A", *user)).count();
         assert_eq!(admitted as u64, PER_ACCOUNT);
         assert!(by(&mut flood, "B", 1), "another account has its own bound");

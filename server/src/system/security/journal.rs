@@ -74,7 +74,15 @@ impl Journal {
         records.drain(..records.len().saturating_sub(KEPT));
         let newest = segments.last().copied().unwrap_or(1);
         let file = OpenOptions::new().append(true).open(path(folder, newest))?;
-        let mut journal = Self { folder: folder.to_owned(), segments, file, records: tail.0, length: tail.1, torn: true, _lock: lock };
+        let mut journal = Self {
+            folder: folder.to_owned(),
+            segments,
+            file,
+            records: tail.0,
+            length: tail.1,
+            torn: true,
+            _lock: lock,
+        };
         journal.cut()?;
         Ok((journal, Found { broker_id, last, records }))
     }
@@ -167,7 +175,10 @@ fn lock(folder: &Path) -> io::Result<File> {
         Ok(()) => Ok(file),
         Err(TryLockError::Error(error)) => Err(error),
         Err(TryLockError::WouldBlock) => {
-            let text = format!("the folder `{}` is in use by another broker: stop it, or choose another folder", folder.display());
+            let text = format!(
+                "the folder `{}` is in use by another broker: stop it, or choose another folder",
+                folder.display()
+            );
             Err(io::Error::new(io::ErrorKind::AddrInUse, text))
         }
     }

@@ -143,9 +143,10 @@ impl SecurityEvent {
         Self {
             reason: reason.code(),
             account: principal.as_ref().map(|principal| principal.account.to_string()),
-            source: principal
-                .as_ref()
-                .map_or_else(|| Source::address(address), |principal| Source::user(principal.account.as_str(), &principal.user)),
+            source: principal.as_ref().map_or_else(
+                || Source::address(address),
+                |principal| Source::user(principal.account.as_str(), &principal.user),
+            ),
             user: principal.map(|principal| principal.user.clone()),
             cid: connection.cid,
             ip: address.to_string(),
@@ -227,7 +228,8 @@ impl Security {
     fn number(&self, state: &mut State, event: &SecurityEvent) {
         state.last += 1;
         let time = self.clock.rfc3339();
-        let numbered = Numbered { r#type: "io.cordon.security.v1", broker: &self.broker_id, seq: state.last, time: &time, event };
+        let numbered =
+            Numbered { r#type: "io.cordon.security.v1", broker: &self.broker_id, seq: state.last, time: &time, event };
         let json = serde_json::to_string(&numbered).unwrap_or_default().into_boxed_str();
         let account = event.account.as_deref().map(Into::into);
         state.keep(Kept { seq: state.last, json, account });

@@ -29,6 +29,8 @@ pub struct Closed {
     pub last_activity: i64,
     /// Why it closed.
     pub reason: &'static str,
+    /// Subscriptions it held at its end.
+    pub subscriptions: usize,
     /// Who it was.
     pub identity: Identity,
     /// Messages and bytes received.
@@ -50,14 +52,15 @@ impl Connections {
         true
     }
 
-    /// Takes a connection off the list and remembers it among the closed ones.
-    pub fn remove(&self, connection: &Connection, reason: &'static str) {
+    /// Takes a connection off the list and remembers it, with the number of subscriptions it held at its end, among
+    /// the closed ones.
+    pub fn remove(&self, connection: &Connection, reason: &'static str, subscriptions: usize) {
         self.open.lock().remove(&connection.cid);
-        self.remember_closed(connection, reason);
+        self.remember_closed(connection, reason, subscriptions);
     }
 
     /// Remembers a connection that closed.
-    pub fn remember_closed(&self, connection: &Connection, reason: &'static str) {
+    pub fn remember_closed(&self, connection: &Connection, reason: &'static str, subscriptions: usize) {
         use std::sync::atomic::Ordering::Relaxed;
         let traffic = &connection.traffic;
         let closed = Arc::new(Closed {
@@ -67,6 +70,7 @@ impl Connections {
             stopped: connection.broker.clock.unix_nanos(),
             last_activity: traffic.last_activity.load(Relaxed),
             reason,
+            subscriptions,
             identity: connection.identity(),
             received: (traffic.in_messages.load(Relaxed), traffic.in_bytes.load(Relaxed)),
             delivered: connection.outbound.counters(),

@@ -117,3 +117,14 @@ fn a_defect_ends_the_connection_that_met_it_and_no_other() {
     publisher.exchange_only("PUB own 0\r\n\r\nPUB own 0\r\n\r\n", "");
     assert_eq!(count(&other.fenced(), "MSG own 2 0\r\n"), 2);
 }
+
+#[test]
+fn a_closed_connection_is_remembered_with_the_subscriptions_it_held() {
+    let broker = TestBroker::open();
+    let mut peer = broker.peer();
+    peer.exchange_only("SUB foo 1\r\nSUB bar 2\r\n", "");
+    drop(peer);
+    broker.until("the connection is remembered", |broker| !broker.connections.closed().is_empty());
+    let closed = broker.running.broker.connections.closed();
+    assert_eq!(closed.first().map(|closed| closed.subscriptions), Some(2));
+}

@@ -99,23 +99,23 @@ async fn turn_away(mut stream: TcpStream, connection: &Arc<Connection>, nonce: &
     };
     // The peer may be gone, or not read: neither keeps its socket here.
     let _said = tokio::time::timeout(LAST_WRITE, last_words).await;
-    broker.connections.remember_closed(connection, closing.close_reason);
+    broker.connections.remember_closed(connection, closing.close_reason, 0);
 }
 
 /// INFO or the TLS handshake failed.
 fn not_opened(connection: &Arc<Connection>, error: &std::io::Error) {
     let broker = &connection.broker;
     if let Some(closing) = connection.closing() {
-        broker.connections.remove(connection, closing.close_reason);
+        broker.connections.remove(connection, closing.close_reason, 0);
     } else if broker.tls().is_none() {
-        broker.connections.remove(connection, "Client Closed");
+        broker.connections.remove(connection, "Client Closed", 0);
     } else {
         tracing::debug!(connection.id = connection.cid, peer = %connection.peer, "TLS handshake error: {error}");
         if error.kind() == std::io::ErrorKind::InvalidData {
             broker.count_failure(connection.peer.ip());
         }
         broker.security.note(SecurityEvent::of(connection, Reason::TlsFailed).about(b"", "", &error.to_string()));
-        broker.connections.remove(connection, "TLS Handshake Failure");
+        broker.connections.remove(connection, "TLS Handshake Failure", 0);
     }
 }
 
@@ -129,7 +129,7 @@ fn contain(connection: &Arc<Connection>) {
     connection.tenant().release(connection);
     connection.outbound.say_goodbye();
     connection.outbound.detach();
-    broker.connections.remove(connection, "Unknown State");
+    broker.connections.remove(connection, "Unknown State", 0);
     broker.security.note(SecurityEvent::of(connection, Reason::InternalError));
     if let (Some(_), Some(closing)) = (connection.identity().principal, connection.closing()) {
         broker.observer().disconnected(connection, &closing);
@@ -147,6 +147,7 @@ fn attach(stream: TcpStream, session: Option<ServerConnection>, connection: &Arc
 /// whatever output may still go.
 pub(super) async fn finish(session: Session, reader: Reader) {
     let connection = session.connection.clone();
+    let held = connection.subscription_count();
     connection.end_subscriptions();
     let closing = connection.closing().unwrap_or_else(Closing::by_peer);
     if let Some(reason @ (Reason::SlowConsumerPending | Reason::SlowConsumerDeadline)) = closing.reason {
@@ -155,7 +156,7 @@ pub(super) async fn finish(session: Session, reader: Reader) {
         connection.broker.security.note(SecurityEvent::of(&connection, reason));
     }
     connection.tenant().release(&connection);
-    connection.broker.connections.remove(&connection, closing.close_reason);
+    connection.broker.connections.remove(&connection, closing.close_reason, held);
     if session.phase == Phase::Authenticated {
         connection.broker.observer().disconnected(&connection, &closing);
     }

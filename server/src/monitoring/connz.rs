@@ -153,7 +153,7 @@ impl Row {
             delivered: closed.delivered,
             rtt: closed.rtt,
             pending: 0,
-            subscriptions: 0,
+            subscriptions: closed.subscriptions,
             open: None,
         }
     }

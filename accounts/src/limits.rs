@@ -55,14 +55,6 @@ impl Limit {
         let clamped = self.0.clamp(0, i64::from(i32::MAX));
         Some(u32::try_from(clamped).unwrap_or_default())
     }
-
-    /// Like [`Limit::bound`], but with all 63 bits, for sizes.
-    pub fn bound_bytes(self) -> Option<u64> {
-        if self.is_unlimited() {
-            return None;
-        }
-        Some(u64::try_from(self.0).unwrap_or_default())
-    }
 }
 
 impl From<i64> for Limit {

@@ -81,11 +81,6 @@ impl Pattern {
         self.literal
     }
 
-    /// Number of tokens; at least one.
-    pub fn token_count(&self) -> usize {
-        matching::tokens(self.as_bytes()).count()
-    }
-
     /// Number of `*` tokens; a trailing `>` does not count.
     pub fn wildcard_count(&self) -> usize {
         matching::tokens(self.as_bytes()).filter(|token| *token == matching::ANY_TOKEN).count()

@@ -90,11 +90,6 @@ impl Authority {
         &self.certificate_pem
     }
 
-    /// Where the CA's certificate lies.
-    pub fn certificate_path(&self) -> PathBuf {
-        self.folder.join("ca.pem")
-    }
-
     /// Makes a server certificate for these DNS names and IP addresses and writes it, followed by the
     /// CA's, and its key (0600).
     ///

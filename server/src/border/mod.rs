@@ -50,8 +50,8 @@ pub fn subscription_added(broker: &Arc<Broker>, tenant: &Arc<Tenant>, subscripti
 }
 
 /// A client subscription ended: so do its shadows.
-pub fn subscription_ended(broker: &Arc<Broker>, tenant: &Arc<Tenant>, subscription: &Arc<Subscription>) {
+pub fn subscription_ended(tenant: &Arc<Tenant>, subscription: &Arc<Subscription>) {
     if tenant.crossings.has_shadows() {
-        tenant.crossings.drop_shadows(broker, subscription);
+        tenant.crossings.drop_shadows(subscription);
     }
 }

@@ -174,11 +174,11 @@ impl Crossings {
         }
         // The client may have ended the subscription while its shadows were being made.
         if original.is_closed() {
-            self.drop_shadows(broker, original);
+            self.drop_shadows(original);
         }
     }
 
-    pub(super) fn drop_shadows(&self, _broker: &Arc<Broker>, original: &Arc<Subscription>) {
+    pub(super) fn drop_shadows(&self, original: &Arc<Subscription>) {
         let gone = self.table.lock().shadows.remove(&address(original)).unwrap_or_default();
         for shadow in gone {
             shadow.end();

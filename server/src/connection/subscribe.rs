@@ -105,7 +105,7 @@ impl Connection {
         self.outbound.with_lock(|| subscription.close());
         let tenant = self.tenant();
         tenant.interest.remove(subscription);
-        border::subscription_ended(&self.broker, &tenant, subscription);
+        border::subscription_ended(&tenant, subscription);
     }
 
     /// Ends all subscriptions.
@@ -118,7 +118,7 @@ impl Connection {
         let tenant = self.tenant();
         for subscription in &all {
             tenant.interest.remove(subscription);
-            border::subscription_ended(&self.broker, &tenant, subscription);
+            border::subscription_ended(&tenant, subscription);
         }
     }
 

@@ -8,7 +8,8 @@
 
 Prints `ok` or `FAIL` and the evidence for each scenario. Exits with 1 when one
 fails or a peer is missing (`install_peers.py` installs them). Scenarios that
-need nsc are skipped, and say so, when there is no nsc ($CORDON_NSC, or in PATH).
+need nsc are skipped, and say so, when there is no nsc ($CORDON_NSC, or in PATH);
+with `--require-all` that is a failure too.
 """
 
 import argparse
@@ -35,6 +36,7 @@ def arguments():
     parser.add_argument("--broker", choices=("cordon", "nats-server"), default="cordon")
     parser.add_argument("--cordon", type=Path, help="the cordon binary (default: target/release, then target/debug)")
     parser.add_argument("--list", action="store_true", help="only list the scenarios")
+    parser.add_argument("--require-all", action="store_true", help="a missing optional peer is a failure, not a skip")
     parser.add_argument("--keep", action="store_true", help="keep the folders of the scenarios")
     return parser.parse_args()
 
@@ -138,16 +140,18 @@ def main():
         return 0
     peers = Peers()
     missing = missing_peers(modules, peers)
-    for peer in sorted(missing - set(OPTIONAL)):
-        print(f"FAIL  the peer `{peer}` is missing: run tests/interop/install_peers.py", file=sys.stderr)
+    optional = set() if options.require_all else set(OPTIONAL)
+    for peer in sorted(missing - optional):
+        remedy = OPTIONAL.get(peer, "run tests/interop/install_peers.py")
+        print(f"FAIL  the peer `{peer}` is missing: {remedy}", file=sys.stderr)
     cordon = find_cordon(options.cordon)
     if options.broker == "cordon" and cordon is None:
         print("FAIL  no cordon binary: build it (`cargo build --release`) or name it with --cordon", file=sys.stderr)
-    if missing - set(OPTIONAL) or not modules or (options.broker == "cordon" and cordon is None):
+    if missing - optional or not modules or (options.broker == "cordon" and cordon is None):
         return 1
     print(f"broker: {options.broker}{f' ({cordon})' if options.broker == 'cordon' else ''}")
     here = [module for module in modules if options.broker in module.BROKERS]
-    chosen = skip(here, missing & set(OPTIONAL))
+    chosen = skip(here, missing & optional)
     passed = sum(run_one(module, peers, options, cordon) for module in chosen)
     print(
         f"{passed} passed, {len(chosen) - passed} failed, {len(here) - len(chosen)} skipped for want of an optional peer, "

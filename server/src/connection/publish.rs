@@ -54,13 +54,12 @@ impl Session {
         if !self.may_publish(subject) {
             return;
         }
-        let part = self.tenant.interest.part_of(subject);
-        let stamp = self.tenant.interest.stamp(part);
+        let stamp = self.tenant.interest.stamp(subject);
         let mut set = std::mem::take(&mut self.scratch);
         self.tenant.interest.matches(subject, &mut set);
         if self.cacheable {
             let set = Arc::new(set);
-            self.cache.keep(subject, part, stamp, set.clone());
+            self.cache.keep(subject, stamp, set.clone());
             self.send(subject, frame, &set);
         } else {
             self.send(subject, frame, &set);

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use foldhash::quality::RandomState;
 
 use crate::limits::{MATCH_CACHE, MATCH_CACHE_RECEIVERS};
-use crate::routing::interest::{Interest, Stamp};
+use crate::routing::generation::Stamp;
+use crate::routing::interest::Interest;
 use crate::routing::match_set::MatchSet;
 
 /// Permitted subjects and their receivers, of one connection.
@@ -24,7 +25,6 @@ pub struct MatchCache {
 
 #[derive(Clone)]
 struct Entry {
-    part: usize,
     stamp: Stamp,
     set: Arc<MatchSet>,
 }
@@ -45,9 +45,9 @@ impl MatchCache {
     }
 
     /// Remembers the receivers of a permitted subject; `stamp` was taken before matching.
-    pub fn keep(&mut self, subject: &[u8], part: usize, stamp: Stamp, set: Arc<MatchSet>) {
+    pub fn keep(&mut self, subject: &[u8], stamp: Stamp, set: Arc<MatchSet>) {
         let weight = set.weight();
-        let entry = Entry { part, stamp, set };
+        let entry = Entry { stamp, set };
         if weight <= MATCH_CACHE_RECEIVERS {
             if (self.entries.len() >= MATCH_CACHE && !self.entries.contains_key(subject))
                 || self.weight + weight > MATCH_CACHE_RECEIVERS
@@ -78,7 +78,7 @@ impl MatchCache {
 impl Entry {
     #[inline]
     fn current(&self, interest: &Interest) -> Option<Arc<MatchSet>> {
-        (interest.stamp(self.part) == self.stamp).then(|| self.set.clone())
+        interest.holds(&self.stamp).then(|| self.set.clone())
     }
 }
 
@@ -104,11 +104,10 @@ mod tests {
     }
 
     fn keep(cache: &mut MatchCache, interest: &Interest, subject: &str) {
-        let part = interest.part_of(subject.as_bytes());
-        let stamp = interest.stamp(part);
+        let stamp = interest.stamp(subject.as_bytes());
         let mut set = MatchSet::default();
         interest.matches(subject.as_bytes(), &mut set);
-        cache.keep(subject.as_bytes(), part, stamp, Arc::new(set));
+        cache.keep(subject.as_bytes(), stamp, Arc::new(set));
     }
 
     #[test]
@@ -133,6 +132,7 @@ mod tests {
         let gone = subscribe(&interest, "a");
         subscribe(&interest, "b");
         let mut cache = MatchCache::default();
+        let other = interest.stamp(b"b");
         for subject in ["b", "a"] {
             keep(&mut cache, &interest, subject);
         }
@@ -140,7 +140,6 @@ mod tests {
         assert!(Arc::strong_count(&gone) > 1, "a cached match keeps it");
         cache.prune(&interest);
         assert_eq!(Arc::strong_count(&gone), 1);
-        let other_part = interest.part_of(b"a") != interest.part_of(b"b");
-        assert_eq!(cache.find(b"b", &interest).is_some(), other_part);
+        assert_eq!(cache.find(b"b", &interest).is_some(), interest.holds(&other));
     }
 }

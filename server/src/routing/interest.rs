@@ -1,40 +1,29 @@
 //! The subscriptions of one account, as a tree of tokens.
 //!
 //! Every level has a map of literal tokens and a place each for `*` and `>`. Readers share a lock;
-//! a change takes it alone and then raises the generation of the part of the tree it touched: one
-//! of [`PARTS`] by the hash of the first token, or the one that covers everything when the first
-//! token is a wildcard. So the coming and going of inboxes leaves cached matches of other
-//! subjects valid.
+//! a change takes it alone and then raises the generation of the part of the tree it touched: the
+//! one that the hash of the first token chooses, or all when the first token is a wildcard. So the
+//! coming and going of inboxes leaves cached matches of other subjects valid.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use foldhash::quality::RandomState;
 use parking_lot::RwLock;
 
 use crate::limits::DEEPEST;
+use crate::routing::generation::{Generations, Stamp};
 use crate::routing::match_set::{INDEX_FROM, MatchSet, Places};
 use crate::routing::subscription::Subscription;
-
-/// Parts of the tree with generations of their own.
-const PARTS: usize = 64;
 
 /// The interest of one account.
 pub struct Interest {
     root: RwLock<Level>,
-    parts: [AtomicU64; PARTS],
-    everywhere: AtomicU64,
+    generations: Generations,
     count: AtomicUsize,
     hasher: RandomState,
-}
-
-/// The state of the parts of the tree that decide about one subject.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
-    part: u64,
-    everywhere: u64,
 }
 
 type Subscriptions = Vec<Arc<Subscription>>;
@@ -67,8 +56,7 @@ impl Interest {
     pub fn new() -> Self {
         Self {
             root: RwLock::default(),
-            parts: std::array::from_fn(|_| AtomicU64::new(0)),
-            everywhere: AtomicU64::new(0),
+            generations: Generations::new(),
             count: AtomicUsize::new(0),
             hasher: RandomState::default(),
         }
@@ -115,19 +103,15 @@ impl Interest {
         into.finish();
     }
 
-    /// The stamp that a match of `subject` made now will bear. Take it before matching.
-    #[inline]
-    pub fn stamp(&self, part: usize) -> Stamp {
-        Stamp {
-            part: self.parts.get(part).map_or(0, |part| part.load(Ordering::Acquire)),
-            everywhere: self.everywhere.load(Ordering::Acquire),
-        }
+    /// The stamp that a match of `subject` made now bears. Take it before matching.
+    pub fn stamp(&self, subject: &[u8]) -> Stamp {
+        self.generations.stamp(self.hasher.hash_one(first_token(subject)))
     }
 
-    /// The part of the tree that a literal subject lies in.
-    pub fn part_of(&self, subject: &[u8]) -> usize {
-        let first = subject.split(|b| *b == b'.').next().unwrap_or_default();
-        self.hasher.hash_one(first) as usize % PARTS
+    /// A match that bears `stamp` is still right.
+    #[inline]
+    pub fn holds(&self, stamp: &Stamp) -> bool {
+        self.generations.holds(stamp)
     }
 
     /// Subscriptions, of every kind.
@@ -141,11 +125,9 @@ impl Interest {
     }
 
     fn touch(&self, subject: &[u8]) {
-        let first = subject.split(|b| *b == b'.').next().unwrap_or_default();
-        if first == b"*" || first == b">" {
-            self.everywhere.fetch_add(1, Ordering::Release);
-        } else if let Some(part) = self.parts.get(self.part_of(subject)) {
-            part.fetch_add(1, Ordering::Release);
+        match first_token(subject) {
+            b"*" | b">" => self.generations.raise_all(),
+            literal => self.generations.raise(self.hasher.hash_one(literal)),
         }
     }
 }
@@ -312,6 +294,10 @@ impl Groups {
     }
 }
 
+fn first_token(subject: &[u8]) -> &[u8] {
+    subject.split(|b| *b == b'.').next().unwrap_or_default()
+}
+
 /// Removes in constant time: every subscription knows its slot.
 fn take_out(list: &mut Subscriptions, subscription: &Arc<Subscription>) -> bool {
     let slot = subscription.slot.load(Ordering::Relaxed);
@@ -417,16 +403,16 @@ mod tests {
     #[test]
     fn inboxes_come_and_go_without_touching_other_parts() {
         let interest = Interest::new();
-        let other = (0..100)
-            .map(|n| format!("s{n}"))
-            .find(|s| interest.part_of(s.as_bytes()) != interest.part_of(b"_INBOX.x"))
-            .unwrap();
-        let part = interest.part_of(other.as_bytes());
-        let before = interest.stamp(part);
-        interest.insert(subscription("_INBOX.x", None, 1));
-        assert_eq!(interest.stamp(part), before);
-        interest.insert(subscription("*.x", None, 2));
-        assert_ne!(interest.stamp(part), before);
+        let inbox = interest.stamp(b"_INBOX.x");
+        interest.insert(subscription("_INBOX.y", None, 1));
+        assert!(!interest.holds(&inbox), "the same part");
+        let inbox = interest.stamp(b"_INBOX.x");
+        let others: Vec<_> = (0..100).map(|n| interest.stamp(format!("s{n}").as_bytes())).collect();
+        interest.insert(subscription("_INBOX.x", None, 2));
+        assert!(others.iter().filter(|stamp| interest.holds(stamp)).count() > 50, "most lie elsewhere");
+        assert!(!interest.holds(&inbox));
+        interest.insert(subscription("*.x", None, 3));
+        assert!(!others.iter().any(|stamp| interest.holds(stamp)));
     }
 
     fn subject() -> impl Strategy<Value = String> {

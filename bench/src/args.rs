@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run every scenario against Cordon and nats-server in turn and print tables.
     Compare(Compare),
-    /// Measure a byte forwarder that parses nothing: the floor for 1:1 traffic on this machine.
+    /// Measure a byte forwarder that parses nothing: the floor for the same traffic on this machine.
     Forwarder(Window),
     /// List the scenarios.
     List,
@@ -29,6 +29,12 @@ pub(crate) enum Command {
         /// Where it listens.
         #[arg(long)]
         listen: SocketAddr,
+        /// PEM certificate, for TLS.
+        #[arg(long, requires = "key")]
+        chain: Option<PathBuf>,
+        /// Its PEM private key.
+        #[arg(long, requires = "chain")]
+        key: Option<PathBuf>,
     },
 }
 
@@ -56,6 +62,15 @@ pub(crate) struct Compare {
     /// Also write every single run to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Also write the tables to this file, as docs/performance.md has them.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) markdown: Option<PathBuf>,
+    /// Leave out the forwarder, which shows the physical limit in each round.
+    #[arg(long)]
+    pub(crate) no_limit: bool,
+    /// Exit with 1 also when a target that must be met is missed.
+    #[arg(long, conflicts_with_all = ["smoke", "alone", "self_check"])]
+    pub(crate) require_must: bool,
     /// How long, and where.
     #[command(flatten)]
     pub(crate) window: Window,

@@ -13,9 +13,14 @@ use crate::inbox::Inbox;
 use crate::link::{Dialer, Link, PATIENCE, Received};
 use crate::shape::SID;
 use crate::stamp;
+use crate::via::Via;
 use crate::wire::Frame;
 
-const SERVICE: &str = "bench.service";
+/// What is asked.
+pub(crate) const SERVICE: &str = "bench.service";
+/// The forwarder's names for the two ways.
+const REQUESTS_CHANNEL: &str = "requests";
+const ANSWERS_CHANNEL: &str = "answers";
 const ANSWERS: &str = "_INBOX.bench.1";
 /// Payload of a request and of its reply.
 const PAYLOAD: usize = 128;
@@ -35,6 +40,8 @@ pub(crate) struct Progress {
 pub(crate) struct Requester {
     link: Link,
     inbox: Inbox,
+    /// What announces a request.
+    head: String,
     waiting: VecDeque<(u64, Instant)>,
     next: u64,
     outgoing: Vec<u8>,
@@ -47,13 +54,18 @@ impl Requester {
     /// # Errors
     ///
     /// When the server refuses.
-    pub(crate) fn connect(dialer: &Dialer) -> Result<Self> {
-        let mut link = dialer.connect(&format!("SUB {ANSWERS} {SID}\r\n"))?;
+    pub(crate) fn connect(dialer: &Dialer, via: Via) -> Result<Self> {
+        let lines = via.subscribe(ANSWERS_CHANNEL, ANSWERS) + &via.publish(REQUESTS_CHANNEL);
+        let mut link = dialer.connect(&lines)?;
         let mut inbox = Inbox::new();
         inbox.load(&link.take_pending());
         Ok(Self {
             link,
             inbox,
+            head: match via {
+                Via::Forwarder => format!("MSG {SERVICE} {SID} {ANSWERS} {PAYLOAD}\r\n"),
+                Via::Server => format!("PUB {SERVICE} {ANSWERS} {PAYLOAD}\r\n"),
+            },
             waiting: VecDeque::new(),
             next: 1,
             outgoing: Vec::new(),
@@ -71,7 +83,7 @@ impl Requester {
         while due > 0 || !self.waiting.is_empty() {
             let now = Instant::now();
             for _ in 0..due {
-                self.prepare(now)?;
+                self.prepare(now);
             }
             self.send()?;
             let answered = self.receive(progress)?;
@@ -90,7 +102,7 @@ impl Requester {
         let mut due = Instant::now();
         while !progress.over.load(Relaxed) {
             thread::sleep(due.saturating_duration_since(Instant::now()));
-            self.prepare(due)?;
+            self.prepare(due);
             self.send()?;
             while !self.waiting.is_empty() {
                 self.receive(progress)?;
@@ -100,15 +112,14 @@ impl Requester {
         Ok(self.latencies)
     }
 
-    fn prepare(&mut self, since: Instant) -> Result<()> {
-        write!(self.outgoing, "PUB {SERVICE} {ANSWERS} {PAYLOAD}\r\n")?;
+    fn prepare(&mut self, since: Instant) {
+        self.outgoing.extend_from_slice(self.head.as_bytes());
         let start = self.outgoing.len();
         self.outgoing.resize(start + PAYLOAD, b'x');
         stamp::write(self.next, self.outgoing.get_mut(start..).unwrap_or_default());
         self.outgoing.extend_from_slice(b"\r\n");
         self.waiting.push_back((self.next, since));
         self.next += 1;
-        Ok(())
     }
 
     fn send(&mut self) -> Result<()> {
@@ -162,8 +173,8 @@ impl Requester {
 /// # Errors
 ///
 /// When the server refuses.
-pub(crate) fn connect_responder(dialer: &Dialer) -> Result<Link> {
-    dialer.connect(&format!("SUB {SERVICE} {SID}\r\n"))
+pub(crate) fn connect_responder(dialer: &Dialer, via: Via) -> Result<Link> {
+    dialer.connect(&(via.subscribe(REQUESTS_CHANNEL, SERVICE) + &via.publish(ANSWERS_CHANNEL)))
 }
 
 /// Answers every request with its own payload until `over`.
@@ -171,7 +182,7 @@ pub(crate) fn connect_responder(dialer: &Dialer) -> Result<Link> {
 /// # Errors
 ///
 /// When the server refuses or closes, or a request has nowhere to be answered to.
-pub(crate) fn respond(mut link: Link, over: &AtomicBool) -> Result<()> {
+pub(crate) fn respond(mut link: Link, via: Via, over: &AtomicBool) -> Result<()> {
     link.glance()?;
     let mut inbox = Inbox::new();
     inbox.load(&link.take_pending());
@@ -183,7 +194,7 @@ pub(crate) fn respond(mut link: Link, over: &AtomicBool) -> Result<()> {
             Received::Nothing => continue,
         }
         outgoing.clear();
-        inbox.frames(|frame| answer(&frame, &mut outgoing))?;
+        inbox.frames(|frame| answer(&frame, via, &mut outgoing))?;
         if !outgoing.is_empty() {
             link.send(&outgoing)?;
         }
@@ -191,14 +202,17 @@ pub(crate) fn respond(mut link: Link, over: &AtomicBool) -> Result<()> {
     Ok(())
 }
 
-fn answer(frame: &Frame<'_>, outgoing: &mut Vec<u8>) -> Result<()> {
+fn answer(frame: &Frame<'_>, via: Via, outgoing: &mut Vec<u8>) -> Result<()> {
     match frame {
         Frame::Message(message) => {
             let Some(reply) = message.reply else {
                 bail!("a request came without a reply subject");
             };
-            outgoing.extend_from_slice(b"PUB ");
+            outgoing.extend_from_slice(if via.is_forwarder() { b"MSG " } else { b"PUB " });
             outgoing.extend_from_slice(reply);
+            if via.is_forwarder() {
+                write!(outgoing, " {SID}")?;
+            }
             write!(outgoing, " {}\r\n", message.payload.len())?;
             outgoing.extend_from_slice(message.payload);
             outgoing.extend_from_slice(b"\r\n");

@@ -1,9 +1,9 @@
 //! What a run yields: values of a closed set of metrics.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What is measured. The order is that of the tables in a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Metric {
     /// Messages, deliveries, requests or connects in a second, as the scenario says.
@@ -48,6 +48,23 @@ impl Metric {
         }
     }
 
+    /// Its name in a line of text.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::PerSecond => "per second",
+            Self::CpuMicros => "CPU each",
+            Self::P50Micros => "p50",
+            Self::P99Micros => "p99",
+            Self::P999Micros => "p99.9",
+            Self::PeakRssMib => "peak memory",
+            Self::ConnectionKib => "memory per connection",
+            Self::SubscriptionBytes => "memory per subscription",
+            Self::IdleCpuPercent => "CPU while idle",
+            Self::Cores => "cores of the server",
+            Self::GeneratorCores => "cores of the generator",
+        }
+    }
+
     /// What a higher value means: `Some(true)` better, `Some(false)` worse, `None` neither.
     pub(crate) const fn more_is_better(self) -> Option<bool> {
         match self {
@@ -66,7 +83,7 @@ impl Metric {
 }
 
 /// One measured value.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct Figure {
     /// What it is.
     pub(crate) metric: Metric,

@@ -1,6 +1,6 @@
 //! One client connection of the generator: plain or TLS, blocking, no buffering of its own beyond TLS.
 
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use rustls::{ClientConfig, ClientConnection};
 use rustls_pki_types::ServerName;
 
 use crate::tenancy::Identity;
+use crate::tls_stream::TlsStream;
 use crate::wire::{Frame, next_frame};
 
 /// Nothing in a healthy run takes as long; what does is reported instead of waited for.
@@ -41,12 +42,7 @@ pub(crate) struct Link {
 
 enum Stream {
     Plain(TcpStream),
-    Tls(Box<Tls>),
-}
-
-struct Tls {
-    connection: ClientConnection,
-    input: BufReader<TcpStream>,
+    Tls(Box<TlsStream>),
 }
 
 /// What one attempt to read brought.
@@ -90,7 +86,10 @@ impl Dialer {
         let greeting = self.greeting(&info, lines)?;
         let stream = match &self.tls {
             None => Stream::Plain(socket),
-            Some(config) => Stream::Tls(Box::new(Tls::new(Arc::clone(config), socket, read_ahead)?)),
+            Some(config) => {
+                let connection = ClientConnection::new(Arc::clone(config), ServerName::from(address.ip()))?;
+                Stream::Tls(Box::new(TlsStream::new(connection.into(), socket, read_ahead)?))
+            }
         };
         let mut link = Link { stream, pending: Vec::new() };
         link.send(greeting.as_bytes())?;
@@ -251,50 +250,7 @@ impl Link {
     fn socket(&self) -> &TcpStream {
         match &self.stream {
             Stream::Plain(socket) => socket,
-            Stream::Tls(tls) => tls.input.get_ref(),
-        }
-    }
-}
-
-impl Tls {
-    /// Does the whole handshake.
-    fn new(config: Arc<ClientConfig>, mut socket: TcpStream, read_ahead: usize) -> Result<Self> {
-        let name = ServerName::from(socket.peer_addr()?.ip());
-        let mut connection = ClientConnection::new(config, name)?;
-        connection.set_buffer_limit(None);
-        while connection.is_handshaking() {
-            connection.complete_io(&mut socket).context("the TLS handshake failed")?;
-        }
-        let input = BufReader::with_capacity(read_ahead, socket);
-        Ok(Self { connection, input })
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.connection.writer().write_all(bytes)?;
-        while self.connection.wants_write() {
-            self.connection.write_tls(self.input.get_mut())?;
-        }
-        Ok(())
-    }
-
-    /// Fills `space` as far as it goes without a further system call.
-    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
-        let mut count = 0;
-        loop {
-            match self.connection.reader().read(space.get_mut(count..).unwrap_or_default()) {
-                Ok(0) => return Ok(count),
-                Ok(more) => count += more,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if count > 0 && self.input.buffer().is_empty() {
-                        return Ok(count);
-                    }
-                    // An end of file reaches rustls too, which then answers the next read with 0 or an error.
-                    self.input.fill_buf()?;
-                    self.connection.read_tls(&mut self.input)?;
-                    self.connection.process_new_packets().map_err(io::Error::other)?;
-                }
-                Err(error) => return Err(error),
-            }
+            Stream::Tls(tls) => tls.socket(),
         }
     }
 }

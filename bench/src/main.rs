@@ -19,19 +19,23 @@ mod publisher;
 mod receiver;
 mod record;
 mod report;
+mod rounds;
 mod run;
 mod scenario;
 mod security;
 mod shape;
 mod spread;
 mod stamp;
+mod targets;
 mod tenancy;
 mod tls;
+mod tls_stream;
 mod traffic;
+mod via;
 mod wire;
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -39,17 +43,22 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 
 use crate::args::{Arguments, Command, Compare, Window};
-use crate::compare::{Plan, compare};
+use crate::compare::{Outcome, Plan, compare};
 use crate::contender::{Contender, Kind};
-use crate::record::Circumstances;
+use crate::forwarder::TlsFiles;
+use crate::record::{Circumstances, LIMIT};
 use crate::run::Pace;
+use crate::targets::Standing;
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Compare(options) => run_compare(&options),
-        Command::Forwarder(window) => run_forwarder(window),
+        Command::Forwarder(window) => run_forwarder(&window),
         Command::List => list(),
-        Command::Forward { listen } => forwarder::serve(listen).map(|()| true),
+        Command::Forward { listen, chain, key } => {
+            let tls = chain.zip(key).map(|(chain, key)| TlsFiles { chain, key });
+            forwarder::serve(listen, tls.as_ref()).map(|()| true)
+        }
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -64,47 +73,77 @@ fn main() -> ExitCode {
 fn run_compare(options: &Compare) -> Result<bool> {
     let plan = Plan {
         contenders: contenders(options)?,
+        limit: if options.no_limit { None } else { Some(forwarder(&options.window)?) },
         scenarios: scenario::chosen(&options.scenario)?,
         rounds: if options.smoke { 1 } else { options.window.rounds.into() },
         pace: if options.smoke { smoke_pace() } else { pace(&options.window) },
     };
-    measure(&plan, &options.window, options.json.as_deref())
+    let circumstances = circumstances(&plan, &options.window)?;
+    let outcome = measure(&plan, &options.window)?;
+    let names: Vec<&str> = plan.scenarios.iter().map(|scenario| scenario.name).collect();
+    let targets = match plan.contenders.as_slice() {
+        // A server against itself has no targets, and a smoke run no figures.
+        [first, second] if !options.self_check && !options.smoke => {
+            targets::judge(&names, &outcome.records, &first.name, &second.name)
+        }
+        _ => Vec::new(),
+    };
+    let tables = report::markdown(&circumstances, &plan.scenarios, &outcome.records, &targets);
+    std::io::stdout().write_all(tables.as_bytes())?;
+    if let Some(path) = &options.markdown {
+        std::fs::write(path, &tables).with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
+    if let Some(path) = &options.json {
+        record::save(path, &circumstances, &outcome, &targets)?;
+    }
+    let met = targets.iter().all(|judged| matches!(judged.standing, Standing::Aim | Standing::Must));
+    Ok(told(&outcome.failures)? && (met || !options.require_must))
 }
 
-fn run_forwarder(window: Window) -> Result<bool> {
-    let this = std::env::current_exe()?;
+fn run_forwarder(window: &Window) -> Result<bool> {
     let plan = Plan {
-        contenders: vec![Contender::new("forwarder", Kind::Forwarder, &this, window.server_cpus.clone())?],
+        contenders: vec![forwarder(window)?],
+        limit: None,
         scenarios: scenario::forwarded(),
         rounds: window.rounds.into(),
-        pace: pace(&window),
+        pace: pace(window),
     };
-    measure(&plan, &window, None)
+    let outcome = measure(&plan, window)?;
+    let tables = report::markdown(&circumstances(&plan, window)?, &plan.scenarios, &outcome.records, &[]);
+    std::io::stdout().write_all(tables.as_bytes())?;
+    told(&outcome.failures)
 }
 
-/// Runs, prints and saves; whether all runs went well.
-fn measure(plan: &Plan, window: &Window, json: Option<&Path>) -> Result<bool> {
-    let circumstances = circumstances(plan, window)?;
+/// The forwarder, which is this program.
+fn forwarder(window: &Window) -> Result<Contender> {
+    Contender::new(LIMIT, Kind::Forwarder, &std::env::current_exe()?, server_cpus(window))
+}
+
+/// Runs `plan` on the CPUs that are given.
+fn measure(plan: &Plan, window: &Window) -> Result<Outcome> {
     process::raise_file_limit();
     if let Some(cpus) = &window.client_cpus {
         process::bind_to_cpus(cpus)?;
     }
-    let outcome = compare(plan);
-    let tables = report::markdown(&circumstances, &plan.scenarios, &outcome.records);
-    std::io::stdout().write_all(tables.as_bytes())?;
-    if let Some(path) = json {
-        record::save(path, &circumstances, &outcome.records, &outcome.failures)?;
-    }
-    for failure in &outcome.failures {
+    Ok(compare(plan))
+}
+
+/// Says what failed; whether nothing did.
+fn told(failures: &[String]) -> Result<bool> {
+    for failure in failures {
         writeln!(std::io::stderr(), "FAILED {failure}")?;
     }
-    Ok(outcome.failures.is_empty())
+    Ok(failures.is_empty())
+}
+
+/// Servers inherit the generator's CPUs unless they are given their own: all of them, if need be.
+fn server_cpus(window: &Window) -> Option<String> {
+    let everywhere = window.client_cpus.as_ref().map(|_| format!("0-{}", cores() - 1));
+    window.server_cpus.clone().or(everywhere)
 }
 
 fn contenders(options: &Compare) -> Result<Vec<Contender>> {
-    // Servers inherit the generator's CPUs unless they are given their own: all of them, if need be.
-    let everywhere = options.window.client_cpus.as_ref().map(|_| format!("0-{}", cores() - 1));
-    let cpus = options.window.server_cpus.clone().or(everywhere);
+    let cpus = server_cpus(&options.window);
     let nats = |name: &str| {
         let found = options
             .nats_server

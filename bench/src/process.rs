@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 /// CPU time of all threads of a process so far, user and system, in seconds.
 ///
-/// The kernel rounds it down to clock ticks, usually of 10 ms: measure windows of a second or more.
+/// Exact while its threads live; of those that ended, the kernel tells only clock ticks, usually of 10 ms.
 ///
 /// # Errors
 ///
@@ -17,7 +17,20 @@ pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
     let path = format!("/proc/{pid}/stat");
     let stat = fs::read_to_string(&path).with_context(|| format!("cannot read `{path}`: has the process ended?"))?;
     let ticks = cpu_ticks(&stat).with_context(|| format!("`{path}` has no CPU times"))?;
-    Ok(ticks as f64 / ticks_per_second())
+    // The ticks are rounded down: what is more than that is exact, what is less misses a thread that ended.
+    Ok((ticks as f64 / ticks_per_second()).max(thread_seconds(pid)))
+}
+
+/// CPU time of the threads that live, as the scheduler counts it; 0 where it does not.
+fn thread_seconds(pid: u32) -> f64 {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return 0.0;
+    };
+    let nanos = threads.filter_map(|thread| {
+        let counts = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        counts.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    nanos.sum::<u64>() as f64 / 1e9
 }
 
 /// Resident memory now (`VmRSS`), in KiB.

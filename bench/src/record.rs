@@ -5,9 +5,14 @@ use std::io::BufWriter;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::compare::Outcome;
 use crate::figure::{Figure, Metric};
+use crate::targets::Judged;
+
+/// What the forwarder is called among the servers.
+pub(crate) const LIMIT: &str = "limit";
 
 /// One run of one scenario against one server.
 #[derive(Debug, Serialize)]
@@ -23,7 +28,7 @@ pub(crate) struct Record {
 }
 
 /// Where and how the runs were made.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Circumstances {
     /// Each server's name and version line.
     pub(crate) servers: Vec<(String, String)>,
@@ -47,6 +52,7 @@ pub(crate) struct Circumstances {
 struct Whole<'a> {
     circumstances: &'a Circumstances,
     runs: &'a [Record],
+    targets: &'a [Judged],
     failures: &'a [String],
 }
 
@@ -73,13 +79,13 @@ impl Circumstances {
     }
 }
 
-/// Writes every run to `path`.
+/// Writes every run, and how the targets stand, to `path`.
 ///
 /// # Errors
 ///
 /// When the file cannot be written.
-pub(crate) fn save(path: &Path, circumstances: &Circumstances, runs: &[Record], failures: &[String]) -> Result<()> {
+pub(crate) fn save(path: &Path, circumstances: &Circumstances, outcome: &Outcome, targets: &[Judged]) -> Result<()> {
     let file = File::create(path).with_context(|| format!("cannot write `{}`", path.display()))?;
-    let whole = Whole { circumstances, runs, failures };
+    let whole = Whole { circumstances, runs: &outcome.records, targets, failures: &outcome.failures };
     Ok(serde_json::to_writer_pretty(BufWriter::new(file), &whole)?)
 }

@@ -1,24 +1,33 @@
-//! The tables: for each metric the scenarios that have it, each server's median and range, and the ratio.
+//! The tables: for each metric the scenarios that have it, each server's median and range, the ratio, and what
+//! the forwarder needs; then how the targets stand.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::figure::Metric;
-use crate::record::{Circumstances, Record};
+use crate::record::{Circumstances, LIMIT, Record};
+use crate::rounds::{of, ratios, values};
 use crate::scenario::Scenario;
 use crate::spread::{Spread, short};
+use crate::targets::Judged;
 
 /// Fewer rounds than this are not judged.
 const VERDICT_ROUNDS_MIN: usize = 3;
 
 /// All tables, in Markdown.
-pub(crate) fn markdown(circumstances: &Circumstances, scenarios: &[Scenario], records: &[Record]) -> String {
+pub(crate) fn markdown(
+    circumstances: &Circumstances,
+    scenarios: &[Scenario],
+    records: &[Record],
+    targets: &[Judged],
+) -> String {
     let mut text = heading(circumstances);
     let metrics: BTreeSet<Metric> =
         records.iter().flat_map(|record| record.figures.iter().map(|figure| figure.metric)).collect();
     for metric in metrics {
         text.push_str(&table(metric, circumstances, scenarios, records));
     }
+    text.push_str(&standings(scenarios, targets));
     text
 }
 
@@ -47,53 +56,65 @@ fn heading(circumstances: &Circumstances) -> String {
 
 fn table(metric: Metric, circumstances: &Circumstances, scenarios: &[Scenario], records: &[Record]) -> String {
     let names: Vec<&str> = circumstances.servers.iter().map(|(name, _)| name.as_str()).collect();
-    let mut text = format!("\n### {}\n\n| scenario |", metric.title());
-    for name in &names {
-        let _ = write!(text, " {name} |");
-    }
     let with_ratio = names.len() == 2;
-    text.push_str(if with_ratio { " ratio | |\n|---|" } else { "\n|---|" });
-    text.push_str(&"--:|".repeat(names.len() + usize::from(with_ratio)));
-    text.push_str(if with_ratio { "---|\n" } else { "\n" });
+    let with_limit = names != [LIMIT] && records.iter().any(|run| run.server == LIMIT && run.value(metric).is_some());
+    let mut columns = names.clone();
+    columns.extend(if with_ratio { &["ratio", ""][..] } else { &[] });
+    columns.extend(if with_limit { &["limit", "× limit"][..] } else { &[] });
+    let rules: String = columns.iter().map(|name| if name.is_empty() { "---|" } else { "--:|" }).collect();
+    let mut text = format!("\n### {}\n\n| scenario | {} |\n|---|{rules}\n", metric.title(), columns.join(" | "));
     for scenario in scenarios {
-        let values = |name: &str| of(records, scenario.name, name, metric);
-        if names.iter().all(|name| values(name).is_empty()) {
+        let rounds: Vec<_> = names.iter().map(|name| of(records, scenario.name, name, metric)).collect();
+        if rounds.iter().all(Vec::is_empty) {
             continue;
         }
-        let _ = write!(text, "| {} |", scenario.title);
-        for name in &names {
-            let spread = Spread::of(values(name).into_iter().map(|(_, value)| value).collect());
-            let _ = write!(text, " {} |", spread.map_or("failed".to_owned(), |spread| shown(spread, short)));
+        let mut cells = vec![scenario.title.to_owned()];
+        for rounds in &rounds {
+            cells.push(Spread::of(values(rounds)).map_or("failed".to_owned(), |spread| shown(spread, short)));
         }
-        if let [first, second] = names.as_slice() {
-            let ratios = ratios(&values(first), &values(second));
+        if let [first, second] = rounds.as_slice() {
+            let ratios = ratios(first, second);
             let word = verdict(metric, &ratios);
-            let ratio = Spread::of(ratios);
-            let _ = write!(
-                text,
-                " {} | {} |",
-                ratio.map_or("–".to_owned(), |ratio| shown(ratio, |value| format!("{value:.2}"))),
-                word
-            );
+            cells.push(Spread::of(ratios).map_or("–".to_owned(), |ratio| shown(ratio, |value| format!("{value:.2}"))));
+            cells.push(word.to_owned());
         }
-        text.push('\n');
+        if with_limit {
+            cells.extend(limit_cells(&rounds, &of(records, scenario.name, LIMIT, metric)));
+        }
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
     text
 }
 
-/// The rounds of one scenario with one server.
-fn of(records: &[Record], scenario: &str, server: &str, metric: Metric) -> Vec<(usize, f64)> {
-    let matching = records.iter().filter(|record| record.scenario == scenario && record.server == server);
-    matching.filter_map(|record| Some((record.round, record.value(metric)?))).collect()
+/// What the forwarder needs, and each server's figure over it.
+fn limit_cells(servers: &[Vec<(usize, f64)>], limit: &[(usize, f64)]) -> [String; 2] {
+    let over = servers.iter().filter_map(|rounds| Spread::of(ratios(rounds, limit)));
+    let over: Vec<String> = over.map(|spread| short(spread.median)).collect();
+    let limit = Spread::of(values(limit)).map(|spread| short(spread.median));
+    [limit.unwrap_or_default(), over.join(" / ")]
 }
 
-/// The ratio of each round that both have, first over second.
-fn ratios(first: &[(usize, f64)], second: &[(usize, f64)]) -> Vec<f64> {
-    let pairs = first.iter().filter_map(|(round, value)| {
-        let (_, other) = second.iter().find(|(other, _)| other == round)?;
-        (*other > 0.0).then(|| value / other)
-    });
-    pairs.collect()
+/// How each target stands.
+fn standings(scenarios: &[Scenario], targets: &[Judged]) -> String {
+    let mut text = String::new();
+    if !targets.is_empty() {
+        text.push_str("\n### Targets\n\n| scenario | figure | ratio | must | aim | |\n|---|---|--:|--:|--:|---|\n");
+    }
+    for Judged { target, ratio, standing } in targets {
+        let title = scenarios.iter().find(|scenario| scenario.name == target.scenario).map_or("", |found| found.title);
+        let ratio = ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.2}"));
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(
+            text,
+            "| {title} | {} | {ratio} | {} | {} | {} |",
+            target.metric.name(),
+            target.must,
+            target.aim,
+            standing.word()
+        );
+    }
+    text
 }
 
 fn shown(spread: Spread, number: impl Fn(f64) -> String) -> String {
@@ -140,12 +161,32 @@ mod tests {
         };
         let scenarios = crate::scenario::chosen(&["one_to_one_16".to_owned()]).unwrap();
         let records = [record(0, "A", 300.0), record(0, "B", 100.0), record(1, "B", 200.0), record(1, "A", 400.0)];
-        let text = markdown(&circumstances, &scenarios, &records);
+        let text = markdown(&circumstances, &scenarios, &records, &[]);
         let row = "| 1:1, 16 B | 350 (300–400) | 150 (100–200) | 2.50 (2.00–3.00) |  |";
         assert!(text.contains(row), "{text}");
         assert!(text.contains("servers on CPUs 0"), "{text}");
-        let failed = markdown(&circumstances, &scenarios, &records[..1]);
+        let failed = markdown(&circumstances, &scenarios, &records[..1], &[]);
         assert!(failed.contains("| failed | – |"), "{failed}");
+    }
+
+    #[test]
+    fn the_limit_stands_beside_both_and_the_targets_below() {
+        let circumstances = Circumstances {
+            servers: vec![("A".into(), "1".into()), ("B".into(), "2".into())],
+            ..Circumstances::default()
+        };
+        let scenarios = crate::scenario::chosen(&["one_to_one_16".to_owned()]).unwrap();
+        let records = [record(0, "A", 300.0), record(0, "B", 100.0), record(0, LIMIT, 600.0)];
+        let judged = crate::targets::judge(&["one_to_one_16"], &records, "A", "B");
+        let text = markdown(&circumstances, &scenarios, &records, &judged);
+        for row in [
+            "| scenario | A | B | ratio |  | limit | × limit |",
+            "| 1:1, 16 B | 300 | 100 | 3.00 |  | 600 | 0.500 / 0.167 |",
+            "| 1:1, 16 B | per second | 3.00 | 1.5 | 2.5 | aim |",
+            "| 1:1, 16 B | CPU each | – | 0.5 | 0.3 | not measured |",
+        ] {
+            assert!(text.contains(row), "{row} is not in\n{text}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::histogram::Histogram;
 use crate::link::Dialer;
 use crate::process::{cpu_seconds, peak_rss_kib};
 use crate::security::Security;
+use crate::via::Via;
 
 /// How long things take.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +46,11 @@ impl Run<'_> {
     /// How `tenant`'s clients connect; without tenants all are alike.
     pub(crate) fn dialer(&self, tenant: usize) -> Dialer {
         self.security.dialer(self.server.address(), tenant)
+    }
+
+    /// What carries the traffic.
+    pub(crate) fn via(&self) -> Via {
+        self.server.via()
     }
 
     /// Waits for the warm-up, then measures what `count` gains in the window.

@@ -17,6 +17,8 @@ pub(crate) enum Entry {
     Plain,
     /// TLS required, no authentication.
     Tls,
+    /// Operator mode with two accounts, no TLS: tenant 0 exports a stream and a service, tenant 1 imports both.
+    Sharing,
     /// Operator mode with so many accounts, no TLS.
     Tenants(usize),
 }
@@ -41,6 +43,7 @@ impl Security {
         Ok(match entry {
             Entry::Plain => Self::Plain,
             Entry::Tls => Self::Tls(Certificate::create(folder)?),
+            Entry::Sharing => Self::Tenants(Tenancy::sharing(folder)?),
             Entry::Tenants(count) => Self::Tenants(Tenancy::create(count, folder)?),
         })
     }

@@ -6,13 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use cordon_accounts::claims::{AccountClaims, OperatorClaims, UserClaims};
+use cordon_accounts::claims::{Account, AccountClaims, Export, ExportKind, Import, OperatorClaims, UserClaims};
 use cordon_accounts::key::{AccountKey, OperatorKey, Role, Seed, UserKey};
 use data_encoding::BASE64URL_NOPAD;
 use rand::rngs::OsRng;
 
+use crate::exchange::SERVICE;
+
 /// When everything is said to have been issued: in the past is all that counts, and claims need no clock.
 const ISSUED_AT: i64 = 1_750_000_000;
+
+/// The stream that crosses over where accounts share.
+pub(crate) const STREAM: &str = "bench.shared";
 
 /// What a JWT server is configured with, and a user for each tenant.
 pub(crate) struct Tenancy {
@@ -37,6 +42,33 @@ impl Tenancy {
     ///
     /// When the folder cannot be written.
     pub(crate) fn create(count: usize, folder: &Path) -> Result<Self> {
+        let (mut tenancy, operator) = Self::begin(folder)?;
+        for number in 0..count {
+            tenancy.add_tenant(&format!("tenant-{number}"), &operator, |_| {})?;
+        }
+        Ok(tenancy)
+    }
+
+    /// As [`Tenancy::create`] with two accounts: the first exports the stream [`STREAM`] and the service
+    /// [`SERVICE`], the second imports both under the same subjects.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tenancy::create`].
+    pub(crate) fn sharing(folder: &Path) -> Result<Self> {
+        let offered = [(ExportKind::Stream, STREAM), (ExportKind::Service, SERVICE)];
+        let (mut tenancy, operator) = Self::begin(folder)?;
+        let exporter = tenancy.add_tenant("exporter", &operator, |account| {
+            account.exports = offered.map(|(kind, subject)| Export::new(kind, subject)).to_vec();
+        })?;
+        tenancy.add_tenant("importer", &operator, |account| {
+            account.imports = offered.map(|(kind, subject)| Import::new(kind, exporter, subject)).to_vec();
+        })?;
+        Ok(tenancy)
+    }
+
+    /// Operator and system account.
+    fn begin(folder: &Path) -> Result<(Self, Seed)> {
         let operator = Seed::generate(Role::Operator, &mut OsRng);
         let system = Seed::generate(Role::Account, &mut OsRng);
         let system_account = AccountKey::try_from(system.public())?;
@@ -47,13 +79,8 @@ impl Tenancy {
         fs::write(&operator_file, claims.encode(&operator, ISSUED_AT)?).context("cannot write the operator's JWT")?;
 
         let mut tenancy = Self { operator_file, system_account, accounts: Vec::new(), users: Vec::new() };
-        tenancy.add_account("SYS", &system, &operator)?;
-        for number in 0..count {
-            let account = Seed::generate(Role::Account, &mut OsRng);
-            tenancy.add_account(&format!("tenant-{number}"), &account, &operator)?;
-            tenancy.add_user(&account)?;
-        }
-        Ok(tenancy)
+        tenancy.add_account("SYS", &system, &operator, |_| {})?;
+        Ok((tenancy, operator))
     }
 
     /// The user of `tenant`; they are used again in turn when there are fewer.
@@ -75,12 +102,27 @@ impl Tenancy {
         text
     }
 
-    fn add_account(&mut self, name: &str, account: &Seed, operator: &Seed) -> Result<()> {
+    /// An account with one user.
+    fn add_tenant(&mut self, name: &str, operator: &Seed, change: impl FnOnce(&mut Account)) -> Result<AccountKey> {
+        let account = Seed::generate(Role::Account, &mut OsRng);
+        let key = self.add_account(name, &account, operator, change)?;
+        self.add_user(&account)?;
+        Ok(key)
+    }
+
+    fn add_account(
+        &mut self,
+        name: &str,
+        account: &Seed,
+        operator: &Seed,
+        change: impl FnOnce(&mut Account),
+    ) -> Result<AccountKey> {
         let key = AccountKey::try_from(account.public())?;
         let mut claims = AccountClaims::new(key);
         name.clone_into(&mut claims.name);
+        change(&mut claims.nats);
         self.accounts.push((key, claims.encode(operator, ISSUED_AT)?));
-        Ok(())
+        Ok(key)
     }
 
     fn add_user(&mut self, account: &Seed) -> Result<()> {

@@ -12,7 +12,8 @@ use crate::link::Link;
 use crate::publisher::Publisher;
 use crate::receiver::{Receiver, run_many};
 use crate::run::Run;
-use crate::shape::{SID, Shape};
+use crate::shape::Shape;
+use crate::via::Via;
 
 /// Up to this many subscribers each have a thread of their own that waits for its socket.
 const OWN_THREAD_MAX: usize = 4;
@@ -32,12 +33,14 @@ pub(crate) struct Lane {
     pub(crate) queue: bool,
     /// The tenant that all of them belong to, where the scenario has tenants.
     pub(crate) tenant: usize,
+    /// The tenant that the subscribers belong to instead, where messages cross over.
+    pub(crate) importer: Option<usize>,
 }
 
 impl Lane {
     /// One publisher, one subscriber.
     pub(crate) fn one_to_one(shape: Shape) -> Self {
-        Self { shape, publishers: 1, subscribers: 1, queue: false, tenant: 0 }
+        Self { shape, publishers: 1, subscribers: 1, queue: false, tenant: 0, importer: None }
     }
 
     fn flow(&self) -> Flow {
@@ -45,9 +48,9 @@ impl Lane {
         Flow::new(self.shape.delivery().length, copies)
     }
 
-    fn subscribe_line(&self) -> String {
-        let queue = if self.queue { " workers" } else { "" };
-        format!("SUB {}{queue} {SID}\r\n", self.shape.subject)
+    fn subscribe_line(&self, via: Via, channel: &str) -> String {
+        let subject = &self.shape.subject;
+        if self.queue { via.join(channel, subject, "workers") } else { via.subscribe(channel, subject) }
     }
 }
 
@@ -57,30 +60,34 @@ impl Lane {
 ///
 /// When anything is lost, doubled, changed or out of order, or a connection fails.
 pub(crate) fn measure(run: &Run<'_>, lanes: &[Lane]) -> Result<Vec<Figure>> {
+    let via = run.via();
     let flows: Vec<Flow> = lanes.iter().map(Lane::flow).collect();
-    let pairs = || lanes.iter().zip(&flows);
+    let channels: Vec<String> = (0..lanes.len()).map(|number| format!("lane-{number}")).collect();
+    let parts = || lanes.iter().zip(&channels).zip(&flows).map(|((lane, channel), flow)| (lane, channel, flow));
     let mut receivers = Vec::new();
-    for (lane, flow) in pairs() {
+    for (lane, channel, flow) in parts() {
+        let dialer = run.dialer(lane.importer.unwrap_or(lane.tenant));
         for _ in 0..lane.subscribers {
-            let link = run.dialer(lane.tenant).connect(&lane.subscribe_line())?;
+            let link = dialer.connect(&lane.subscribe_line(via, channel))?;
             receivers.push(Receiver::new(link, Some(lane.shape.delivery()), flow));
         }
     }
     let mut publishers = Vec::new();
-    for (lane, flow) in pairs() {
+    for (lane, channel, flow) in parts() {
+        let shape = Shape { as_delivered: via.is_forwarder(), ..lane.shape.clone() };
         for number in 0..lane.publishers {
-            let link = run.dialer(lane.tenant).connect("")?;
+            let link = run.dialer(lane.tenant).connect(&via.publish(channel))?;
             publishers.push(Publisher {
                 link,
                 number,
-                batches: vec![lane.shape.batch(flow.batch_max())],
-                fence: !lane.shape.as_delivered,
+                batches: vec![shape.batch(flow.batch_max())],
+                fence: !via.is_forwarder(),
                 flow,
             });
         }
     }
     let figures = drive(run, &flows.iter().collect::<Vec<_>>(), receivers, publishers)?;
-    for (lane, flow) in pairs() {
+    for (lane, _, flow) in parts() {
         flow.verify().with_context(|| format!("subject `{}`", lane.shape.subject))?;
     }
     Ok(figures)

@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 pub(crate) use self::running::Running;
-use crate::security::Security;
+use crate::security::{Entry, Security};
 
 /// Whose command line and configuration a binary takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,14 @@ impl Contender {
         let output = output.with_context(|| format!("cannot run `{}`", self.binary.display()))?;
         let text = String::from_utf8_lossy(&output.stdout);
         Ok(text.lines().next().unwrap_or("unknown version").trim().to_owned())
+    }
+
+    /// How clients of a scenario reach this server: a forwarder knows no accounts.
+    pub(crate) fn entry(&self, wanted: Entry) -> Entry {
+        match (self.kind, wanted) {
+            (Kind::Forwarder, Entry::Sharing | Entry::Tenants(_)) => Entry::Plain,
+            _ => wanted,
+        }
     }
 
     /// Starts a fresh server and waits until it greets a client.

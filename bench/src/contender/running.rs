@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use super::{Contender, Kind, config};
 use crate::link::PATIENCE;
 use crate::security::Security;
+use crate::via::Via;
 
 /// The last part of what a server printed is shown when it fails.
 const SHOWN_BYTES: usize = 2_000;
@@ -21,6 +22,7 @@ const SHOWN_BYTES: usize = 2_000;
 /// A running server.
 pub(crate) struct Running {
     child: Child,
+    kind: Kind,
     address: SocketAddr,
     folder: TempDir,
 }
@@ -32,14 +34,14 @@ impl Running {
         let configuration = folder.path().join("server.conf");
         fs::write(&configuration, config::text(contender.kind, address, security))?;
         let output = File::create(folder.path().join("output"))?;
-        let child = command(contender, &configuration, address)
+        let child = command(contender, &configuration, address, security)
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
             .with_context(|| format!("cannot run `{}`", contender.binary.display()))?;
-        let mut running = Self { child, address, folder };
+        let mut running = Self { child, kind: contender.kind, address, folder };
         running.await_greeting()?;
         Ok(running)
     }
@@ -47,6 +49,14 @@ impl Running {
     /// Where clients connect.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What carries traffic to it.
+    pub(crate) fn via(&self) -> Via {
+        match self.kind {
+            Kind::Forwarder => Via::Forwarder,
+            Kind::Cordon | Kind::Nats => Via::Server,
+        }
     }
 
     /// Its process id.
@@ -97,7 +107,7 @@ impl Drop for Running {
 }
 
 /// The command line, through `taskset` where CPUs are given: that replaces itself, so the process id stays.
-fn command(contender: &Contender, configuration: &Path, address: SocketAddr) -> Command {
+fn command(contender: &Contender, configuration: &Path, address: SocketAddr, security: &Security) -> Command {
     let mut command = match &contender.cpus {
         None => Command::new(&contender.binary),
         Some(cpus) => {
@@ -111,6 +121,9 @@ fn command(contender: &Contender, configuration: &Path, address: SocketAddr) -> 
         Kind::Forwarder => command.args(["forward", "--listen", &address.to_string()]),
         Kind::Nats => command.arg("-c").arg(configuration),
     };
+    if let (Kind::Forwarder, Security::Tls(certificate)) = (contender.kind, security) {
+        command.arg("--chain").arg(&certificate.chain_file).arg("--key").arg(&certificate.key_file);
+    }
     command
 }
 

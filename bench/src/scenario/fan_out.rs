@@ -9,6 +9,7 @@ pub(super) const SCENARIOS: [Scenario; 1] = [Scenario {
     name: "fan_out_100",
     title: "fan-out 1:100, 128 B, deliveries",
     entry: Entry::Plain,
+    limit: true,
     measure: |run| {
         let lane = Lane { subscribers: 100, ..Lane::one_to_one(Shape::plain("bench.fan", 128)) };
         traffic::measure(run, &[lane])

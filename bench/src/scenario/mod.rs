@@ -8,10 +8,12 @@ mod connections;
 mod fan_out;
 mod four_to_four;
 mod headers;
+mod imports;
 mod neighbour;
 mod one_to_one;
 mod publish_only;
 mod queue;
+mod removal;
 mod request_reply;
 mod steady;
 mod subscriptions;
@@ -23,6 +25,9 @@ use crate::figure::Figure;
 use crate::run::Run;
 use crate::security::Entry;
 
+/// Measures one fresh server.
+pub(crate) type Measure = fn(&Run<'_>) -> Result<Vec<Figure>>;
+
 /// One thing to measure.
 #[derive(Clone, Copy)]
 pub(crate) struct Scenario {
@@ -32,8 +37,10 @@ pub(crate) struct Scenario {
     pub(crate) title: &'static str,
     /// How clients are let in.
     pub(crate) entry: Entry,
+    /// Whether the forwarder can carry the same traffic, and so say what the limit is.
+    pub(crate) limit: bool,
     /// Measures it.
-    pub(crate) measure: fn(&Run<'_>) -> Result<Vec<Figure>>,
+    pub(crate) measure: Measure,
 }
 
 /// All scenarios, in the order of the tables.
@@ -46,18 +53,20 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.extend(queue::SCENARIOS);
     all.extend(headers::SCENARIOS);
     all.extend(subscriptions::SCENARIOS);
+    all.extend(removal::SCENARIOS);
     all.extend(request_reply::SCENARIOS);
     all.extend(steady::SCENARIOS);
     all.extend(one_to_one::TLS_SCENARIOS);
     all.extend(tenants::SCENARIOS);
+    all.extend(imports::SCENARIOS);
     all.extend(neighbour::SCENARIOS);
     all.extend(connections::SCENARIOS);
     all
 }
 
-/// The scenarios that a forwarder takes part in.
+/// The scenarios that a forwarder can carry.
 pub(crate) fn forwarded() -> Vec<Scenario> {
-    one_to_one::FORWARDED.to_vec()
+    all().into_iter().filter(|scenario| scenario.limit).collect()
 }
 
 /// The scenarios of `names`, or all when there are none.

@@ -20,18 +20,19 @@ pub(super) const SCENARIOS: [Scenario; 1] = [Scenario {
     name: "neighbour",
     title: "requests at 1,000/s beside a busy account; rate and CPU are the busy one's, messages",
     entry: Entry::Tenants(2),
+    limit: true,
     measure,
 }];
 
 fn measure(run: &Run<'_>) -> Result<Vec<Figure>> {
-    let responder = connect_responder(&run.dialer(0))?;
-    let requester = Requester::connect(&run.dialer(0))?;
+    let responder = connect_responder(&run.dialer(0), run.via())?;
+    let requester = Requester::connect(&run.dialer(0), run.via())?;
     let busy = Lane { tenant: 1, ..Lane::one_to_one(Shape::plain("bench.busy", 128)) };
     let progress = Progress::default();
     let answered = AtomicBool::new(false);
     thread::scope(|scope| {
         let asking = scope.spawn(|| requester.run_paced(REQUESTS_PER_SECOND, &progress));
-        let answering = scope.spawn(|| respond(responder, &answered));
+        let answering = scope.spawn(|| respond(responder, run.via(), &answered));
         let timing = scope.spawn(|| {
             thread::sleep(run.pace.warm_up);
             progress.measuring.store(true, Relaxed);

@@ -2,38 +2,35 @@
 
 use anyhow::Result;
 
-use super::Scenario;
+use super::{Measure, Scenario};
 use crate::figure::Figure;
 use crate::run::Run;
 use crate::security::Entry;
 use crate::shape::Shape;
 use crate::traffic::{self, Lane};
 
-pub(super) const SCENARIOS: [Scenario; 4] = [
-    Scenario { name: "one_to_one_16", title: "1:1, 16 B", entry: Entry::Plain, measure: |run| pair(run, 16) },
-    Scenario { name: "one_to_one_128", title: "1:1, 128 B", entry: Entry::Plain, measure: |run| pair(run, 128) },
-    Scenario { name: "one_to_one_1k", title: "1:1, 1 KiB", entry: Entry::Plain, measure: |run| pair(run, 1024) },
-    Scenario { name: "one_to_one_64k", title: "1:1, 64 KiB", entry: Entry::Plain, measure: |run| pair(run, 64 * 1024) },
+pub(super) const SCENARIOS: [Scenario; 5] = [
+    plain("one_to_one_16", "1:1, 16 B", |run| pair(run, 16)),
+    plain("one_to_one_128", "1:1, 128 B", |run| pair(run, 128)),
+    plain("one_to_one_1k", "1:1, 1 KiB", |run| pair(run, 1024)),
+    plain("one_to_one_8k", "1:1, 8 KiB", |run| pair(run, 8 * 1024)),
+    plain("one_to_one_64k", "1:1, 64 KiB", |run| pair(run, 64 * 1024)),
 ];
 
-pub(super) const TLS_SCENARIOS: [Scenario; 2] = [
-    Scenario { name: "tls_one_to_one_128", title: "TLS 1:1, 128 B", entry: Entry::Tls, measure: |run| pair(run, 128) },
-    Scenario { name: "tls_one_to_one_1k", title: "TLS 1:1, 1 KiB", entry: Entry::Tls, measure: |run| pair(run, 1024) },
+pub(super) const TLS_SCENARIOS: [Scenario; 3] = [
+    tls("tls_one_to_one_128", "TLS 1:1, 128 B", |run| pair(run, 128)),
+    tls("tls_one_to_one_1k", "TLS 1:1, 1 KiB", |run| pair(run, 1024)),
+    tls("tls_one_to_one_64k", "TLS 1:1, 64 KiB", |run| pair(run, 64 * 1024)),
 ];
+
+const fn plain(name: &'static str, title: &'static str, measure: Measure) -> Scenario {
+    Scenario { name, title, entry: Entry::Plain, limit: true, measure }
+}
+
+const fn tls(name: &'static str, title: &'static str, measure: Measure) -> Scenario {
+    Scenario { name, title, entry: Entry::Tls, limit: true, measure }
+}
 
 fn pair(run: &Run<'_>, payload: usize) -> Result<Vec<Figure>> {
     traffic::measure(run, &[Lane::one_to_one(Shape::plain("bench.one", payload))])
-}
-
-/// What a forwarder can be measured with: frames that already look delivered.
-pub(super) const FORWARDED: [Scenario; 4] = [
-    Scenario { measure: |run| forwarded(run, 16), ..SCENARIOS[0] },
-    Scenario { measure: |run| forwarded(run, 128), ..SCENARIOS[1] },
-    Scenario { measure: |run| forwarded(run, 1024), ..SCENARIOS[2] },
-    Scenario { measure: |run| forwarded(run, 64 * 1024), ..SCENARIOS[3] },
-];
-
-fn forwarded(run: &Run<'_>, payload: usize) -> Result<Vec<Figure>> {
-    let shape = Shape { as_delivered: true, ..Shape::plain("bench.one", payload) };
-    traffic::measure(run, &[Lane::one_to_one(shape)])
 }

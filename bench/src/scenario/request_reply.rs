@@ -18,19 +18,36 @@ pub(super) const SCENARIOS: [Scenario; 2] = [
         name: "request_reply_1",
         title: "request-reply, 1 in flight, requests",
         entry: Entry::Plain,
-        measure: |run| exchange(run, 1),
+        limit: true,
+        measure: |run| exchange(run, 1, Between::default()),
     },
     Scenario {
         name: "request_reply_16",
         title: "request-reply, 16 in flight, requests",
         entry: Entry::Plain,
-        measure: |run| exchange(run, 16),
+        limit: true,
+        measure: |run| exchange(run, 16, Between::default()),
     },
 ];
 
-fn exchange(run: &Run<'_>, in_flight: usize) -> Result<Vec<Figure>> {
-    let responder = connect_responder(&run.dialer(0))?;
-    let requester = Requester::connect(&run.dialer(0))?;
+/// Whose client asks and whose answers; the same tenant's unless it is said.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Between {
+    /// The asking tenant.
+    pub(super) requester: usize,
+    /// The answering tenant.
+    pub(super) responder: usize,
+}
+
+/// Keeps `in_flight` requests on the way and measures replies.
+///
+/// # Errors
+///
+/// When a reply is missing, late in order, or not the request's.
+pub(super) fn exchange(run: &Run<'_>, in_flight: usize, between: Between) -> Result<Vec<Figure>> {
+    let via = run.via();
+    let responder = connect_responder(&run.dialer(between.responder), via)?;
+    let requester = Requester::connect(&run.dialer(between.requester), via)?;
     let progress = Progress::default();
     let answered = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -40,7 +57,7 @@ fn exchange(run: &Run<'_>, in_flight: usize) -> Result<Vec<Figure>> {
             end
         });
         let answering = scope.spawn(|| {
-            let end = respond(responder, &answered);
+            let end = respond(responder, via, &answered);
             progress.over.store(true, Relaxed);
             end
         });

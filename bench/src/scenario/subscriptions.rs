@@ -19,7 +19,8 @@ use crate::security::Entry;
 use crate::shape::{Batch, Shape};
 use crate::traffic;
 
-const SUBSCRIPTIONS: usize = 100_000;
+/// How many.
+pub(super) const SUBSCRIPTIONS: usize = 100_000;
 /// Connections that they spread over.
 const CONNECTIONS: usize = 10;
 const PAYLOAD: usize = 128;
@@ -31,18 +32,24 @@ pub(super) const SCENARIOS: [Scenario; 2] = [
         name: "subscriptions_100k",
         title: "100,000 subscriptions, inserts",
         entry: Entry::Plain,
-        measure: insert,
+        limit: false,
+        measure: |run| insert(run, SUBSCRIPTIONS / run.pace.connections_divisor),
     },
     Scenario {
         name: "random_100k",
         title: "1:10, 100,000 random subjects, 128 B",
         entry: Entry::Plain,
+        limit: false,
         measure: publish,
     },
 ];
 
-fn insert(run: &Run<'_>) -> Result<Vec<Figure>> {
-    let count = SUBSCRIPTIONS / run.pace.connections_divisor;
+/// Inserts `count` subscriptions and measures what that takes.
+///
+/// # Errors
+///
+/// When the server refuses one.
+pub(crate) fn insert(run: &Run<'_>, count: usize) -> Result<Vec<Figure>> {
     let mut links = connect(run)?;
     let memory_before = rss_kib(run.server.pid())?;
     let mark = run.mark(0)?;
@@ -71,12 +78,21 @@ fn publish(run: &Run<'_>) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-fn connect(run: &Run<'_>) -> Result<Vec<Link>> {
+/// The connections that subscribe.
+///
+/// # Errors
+///
+/// When the server refuses one.
+pub(super) fn connect(run: &Run<'_>) -> Result<Vec<Link>> {
     (0..CONNECTIONS).map(|_| run.dialer(0).connect("")).collect()
 }
 
 /// Subscribes to `count` subjects and waits until the server has taken all.
-fn subscribe(links: &mut [Link], count: usize) -> Result<()> {
+///
+/// # Errors
+///
+/// When the server refuses one.
+pub(super) fn subscribe(links: &mut [Link], count: usize) -> Result<()> {
     for (index, link) in links.iter_mut().enumerate() {
         let mut lines = String::new();
         for number in (index..count).step_by(CONNECTIONS) {
@@ -108,7 +124,7 @@ fn batches(count: usize, batch_max: usize) -> Vec<Batch> {
 }
 
 /// What message `number` is published to: four tokens, a few of them shared by many.
-fn subject(number: usize) -> String {
+pub(super) fn subject(number: usize) -> String {
     format!("bench.r{}.d{number}.k{}", number % 50, number % 7)
 }
 

@@ -15,12 +15,14 @@ pub(super) const SCENARIOS: [Scenario; 2] = [
         name: "jwt_one_to_one_128",
         title: "JWT account 1:1, 128 B",
         entry: Entry::Tenants(1),
+        limit: true,
         measure: |run| pairs(run, 1),
     },
     Scenario {
         name: "tenants_20",
         title: "20 JWT accounts, 1:1 in each, 128 B",
         entry: Entry::Tenants(20),
+        limit: true,
         measure: |run| pairs(run, 20),
     },
 ];

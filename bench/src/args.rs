@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Compare(Compare),
     /// Measure a byte forwarder that parses nothing: the floor for the same traffic on this machine.
     Forwarder(Window),
+    /// Measure how costs grow with the work, for both servers, and draw plots.
+    Plot(Plot),
     /// List the scenarios.
     List,
     /// The forwarder itself, as `forwarder` starts it.
@@ -74,6 +76,32 @@ pub(crate) struct Compare {
     /// How long, and where.
     #[command(flatten)]
     pub(crate) window: Window,
+}
+
+/// What `plot` takes.
+#[derive(Args, Debug)]
+pub(crate) struct Plot {
+    /// Where the plots and their figures go.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: PathBuf,
+    /// Draw the figures of this file again instead of measuring.
+    #[arg(long, value_name = "FILE", conflicts_with = "smoke")]
+    pub(crate) from: Option<PathBuf>,
+    /// The nats-server binary; without it the first one in PATH.
+    #[arg(long, value_name = "PATH", env = "NATS_SERVER")]
+    pub(crate) nats_server: Option<PathBuf>,
+    /// The Cordon binary; without it the one built beside this program.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) cordon: Option<PathBuf>,
+    /// Only these sweeps: payload, subscribers, subscriptions, connections, accounts.
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub(crate) sweep: Vec<String>,
+    /// Two points of each sweep, once, as briefly as possible: shows that it works, measures nothing.
+    #[arg(long)]
+    pub(crate) smoke: bool,
+    /// How often each point is measured with each server.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) rounds: u16,
 }
 
 /// How long to measure, and on which CPUs.

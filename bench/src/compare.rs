@@ -56,7 +56,7 @@ pub(crate) fn compare(plan: &Plan) -> Outcome {
 }
 
 /// A B, then B A: what the machine does over time meets all alike.
-fn in_turn(plan: &Plan, with_limit: bool, round: usize) -> Vec<&Contender> {
+pub(crate) fn in_turn(plan: &Plan, with_limit: bool, round: usize) -> Vec<&Contender> {
     let mut order: Vec<&Contender> = plan.contenders.iter().collect();
     order.extend(plan.limit.as_ref().filter(|_| with_limit));
     if !round.is_multiple_of(2) {

@@ -24,6 +24,10 @@ pub(crate) enum Metric {
     SubscriptionBytes,
     /// CPU time of the server while all connections idle, in percent of one core.
     IdleCpuPercent,
+    /// Resident memory, MiB.
+    RssMib,
+    /// From the start of the server until it has taken in its accounts, seconds.
+    LoadSeconds,
     /// CPU cores the server used.
     Cores,
     /// CPU cores the load generator used.
@@ -43,6 +47,8 @@ impl Metric {
             Self::ConnectionKib => "Resident memory per idle connection, KiB (less is better)",
             Self::SubscriptionBytes => "Resident memory per subscription, bytes (less is better)",
             Self::IdleCpuPercent => "CPU of idle connections, % of a core (less is better)",
+            Self::RssMib => "Resident memory, MiB (less is better)",
+            Self::LoadSeconds => "Time to load, s (less is better)",
             Self::Cores => "Cores the server used",
             Self::GeneratorCores => "Cores the load generator used",
         }
@@ -60,6 +66,8 @@ impl Metric {
             Self::ConnectionKib => "memory per connection",
             Self::SubscriptionBytes => "memory per subscription",
             Self::IdleCpuPercent => "CPU while idle",
+            Self::RssMib => "memory",
+            Self::LoadSeconds => "time to load",
             Self::Cores => "cores of the server",
             Self::GeneratorCores => "cores of the generator",
         }
@@ -76,7 +84,9 @@ impl Metric {
             | Self::PeakRssMib
             | Self::ConnectionKib
             | Self::SubscriptionBytes
-            | Self::IdleCpuPercent => Some(false),
+            | Self::IdleCpuPercent
+            | Self::RssMib
+            | Self::LoadSeconds => Some(false),
             Self::Cores | Self::GeneratorCores => None,
         }
     }

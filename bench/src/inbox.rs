@@ -20,6 +20,11 @@ impl Inbox {
         Self { buffer: vec![0; CAPACITY], filled: 0 }
     }
 
+    /// A buffer for frames of up to `longest` bytes.
+    pub(crate) fn for_frames(longest: usize) -> Self {
+        Self { buffer: vec![0; CAPACITY.max(longest * 2)], filled: 0 }
+    }
+
     /// Replaces what is held by `bytes`.
     pub(crate) fn load(&mut self, bytes: &[u8]) {
         let space = self.buffer.get_mut(..bytes.len());
@@ -43,7 +48,7 @@ impl Inbox {
     /// When the connection breaks, or one frame is larger than the buffer.
     pub(crate) fn fill(&mut self, link: &mut Link) -> Result<Received> {
         let space = self.buffer.get_mut(self.filled..).filter(|space| !space.is_empty());
-        let space = space.ok_or_else(|| anyhow!("a frame is longer than {CAPACITY} bytes"))?;
+        let space = space.ok_or_else(|| anyhow!("a frame is longer than {} bytes", self.filled))?;
         let received = link.receive(space)?;
         if let Received::Bytes(count) = received {
             self.filled += count;

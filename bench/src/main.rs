@@ -14,6 +14,7 @@ mod forwarder;
 mod histogram;
 mod inbox;
 mod link;
+mod plot;
 mod process;
 mod publisher;
 mod receiver;
@@ -35,14 +36,14 @@ mod via;
 mod wire;
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 
-use crate::args::{Arguments, Command, Compare, Window};
+use crate::args::{Arguments, Command, Compare, Plot, Window};
 use crate::compare::{Outcome, Plan, compare};
 use crate::contender::{Contender, Kind};
 use crate::forwarder::TlsFiles;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Compare(options) => run_compare(&options),
         Command::Forwarder(window) => run_forwarder(&window),
+        Command::Plot(options) => run_plot(&options),
         Command::List => list(),
         Command::Forward { listen, chain, key } => {
             let tls = chain.zip(key).map(|(chain, key)| TlsFiles { chain, key });
@@ -73,12 +75,12 @@ fn main() -> ExitCode {
 fn run_compare(options: &Compare) -> Result<bool> {
     let plan = Plan {
         contenders: contenders(options)?,
-        limit: if options.no_limit { None } else { Some(forwarder(&options.window)?) },
+        limit: if options.no_limit { None } else { Some(forwarder(server_cpus(&options.window))?) },
         scenarios: scenario::chosen(&options.scenario)?,
         rounds: if options.smoke { 1 } else { options.window.rounds.into() },
         pace: if options.smoke { smoke_pace() } else { pace(&options.window) },
     };
-    let circumstances = circumstances(&plan, &options.window)?;
+    let circumstances = circumstances(&plan, Some(&options.window))?;
     let outcome = measure(&plan, &options.window)?;
     let names: Vec<&str> = plan.scenarios.iter().map(|scenario| scenario.name).collect();
     let targets = match plan.contenders.as_slice() {
@@ -102,21 +104,40 @@ fn run_compare(options: &Compare) -> Result<bool> {
 
 fn run_forwarder(window: &Window) -> Result<bool> {
     let plan = Plan {
-        contenders: vec![forwarder(window)?],
+        contenders: vec![forwarder(server_cpus(window))?],
         limit: None,
         scenarios: scenario::forwarded(),
         rounds: window.rounds.into(),
         pace: pace(window),
     };
     let outcome = measure(&plan, window)?;
-    let tables = report::markdown(&circumstances(&plan, window)?, &plan.scenarios, &outcome.records, &[]);
+    let tables = report::markdown(&circumstances(&plan, Some(window))?, &plan.scenarios, &outcome.records, &[]);
     std::io::stdout().write_all(tables.as_bytes())?;
     told(&outcome.failures)
 }
 
+fn run_plot(options: &Plot) -> Result<bool> {
+    if let Some(file) = &options.from {
+        return plot::draw(&plot::Data::load(file)?, &options.out).map(|()| true);
+    }
+    let cordon = cordon(options.cordon.as_deref(), None)?;
+    let plan = Plan {
+        contenders: vec![cordon, nats("nats-server", options.nats_server.as_deref(), None)?],
+        limit: Some(forwarder(None)?),
+        scenarios: Vec::new(),
+        rounds: if options.smoke { 1 } else { options.rounds.into() },
+        pace: if options.smoke { smoke_pace() } else { plot_pace() },
+    };
+    process::raise_file_limit();
+    let mut data = plot::Data::new(circumstances(&plan, None)?);
+    plot::measure(&plan, &options.sweep, options.smoke, &mut data)?;
+    plot::draw(&data, &options.out)?;
+    told(&data.failures)
+}
+
 /// The forwarder, which is this program.
-fn forwarder(window: &Window) -> Result<Contender> {
-    Contender::new(LIMIT, Kind::Forwarder, &std::env::current_exe()?, server_cpus(window))
+fn forwarder(cpus: Option<String>) -> Result<Contender> {
+    Contender::new(LIMIT, Kind::Forwarder, &std::env::current_exe()?, cpus)
 }
 
 /// Runs `plan` on the CPUs that are given.
@@ -143,24 +164,28 @@ fn server_cpus(window: &Window) -> Option<String> {
 }
 
 fn contenders(options: &Compare) -> Result<Vec<Contender>> {
-    let cpus = server_cpus(&options.window);
-    let nats = |name: &str| {
-        let found = options
-            .nats_server
-            .clone()
-            .or_else(in_path)
-            .context("there is no nats-server in PATH: name it with `--nats-server PATH`")?;
-        Contender::new(name, Kind::Nats, &found, cpus.clone())
-    };
+    let cpus = || server_cpus(&options.window);
+    let nats = |name: &str| nats(name, options.nats_server.as_deref(), cpus());
     if options.self_check {
         return Ok(vec![nats("nats-server A")?, nats("nats-server B")?]);
     }
-    let cordon = match &options.cordon {
-        Some(path) => path.clone(),
-        None => std::env::current_exe()?.with_file_name("cordon"),
-    };
-    let cordon = Contender::new("Cordon", Kind::Cordon, &cordon, cpus.clone())?;
+    let cordon = cordon(options.cordon.as_deref(), cpus())?;
     if options.alone { Ok(vec![cordon]) } else { Ok(vec![cordon, nats("nats-server")?]) }
+}
+
+/// Cordon from `path`, or the one beside this program.
+fn cordon(path: Option<&Path>, cpus: Option<String>) -> Result<Contender> {
+    let beside = std::env::current_exe()?.with_file_name("cordon");
+    Contender::new("Cordon", Kind::Cordon, path.unwrap_or(&beside), cpus)
+}
+
+/// nats-server from `path`, or the first one in PATH.
+fn nats(name: &str, path: Option<&Path>, cpus: Option<String>) -> Result<Contender> {
+    let found = path
+        .map(Path::to_owned)
+        .or_else(in_path)
+        .context("there is no nats-server in PATH: name it with `--nats-server PATH`")?;
+    Contender::new(name, Kind::Nats, &found, cpus)
 }
 
 fn in_path() -> Option<PathBuf> {
@@ -180,12 +205,17 @@ fn pace(window: &Window) -> Pace {
     }
 }
 
+/// Many points in a few minutes: each is one of a curve, and its neighbours show what is noise.
+fn plot_pace() -> Pace {
+    Pace { warm_up: Duration::from_millis(300), window: Duration::from_secs(1), connections_divisor: 1 }
+}
+
 /// Long enough that every scenario delivers something, short enough for CI.
 fn smoke_pace() -> Pace {
     Pace { warm_up: Duration::from_millis(50), window: Duration::from_millis(250), connections_divisor: 20 }
 }
 
-fn circumstances(plan: &Plan, window: &Window) -> Result<Circumstances> {
+fn circumstances(plan: &Plan, window: Option<&Window>) -> Result<Circumstances> {
     let (processor, kernel) = Circumstances::machine();
     let version = |contender: &Contender| Ok((contender.name.clone(), contender.version()?));
     Ok(Circumstances {
@@ -195,8 +225,8 @@ fn circumstances(plan: &Plan, window: &Window) -> Result<Circumstances> {
         kernel,
         window_seconds: plan.pace.window.as_secs_f64(),
         rounds: plan.rounds,
-        server_cpus: window.server_cpus.clone(),
-        client_cpus: window.client_cpus.clone(),
+        server_cpus: window.and_then(|window| window.server_cpus.clone()),
+        client_cpus: window.and_then(|window| window.client_cpus.clone()),
     })
 }
 

@@ -90,6 +90,13 @@ pub(crate) fn raise_file_limit() {
     drop(Command::new("prlimit").args(["--pid", &pid, &both]).status());
 }
 
+/// Files that this process may open, if Linux says so.
+pub(crate) fn open_files_max() -> Option<u64> {
+    let limits = fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 /// Binds this process, and what it starts from now on, to `cpus` (as `taskset -c` writes them).
 ///
 /// # Errors

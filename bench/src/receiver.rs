@@ -41,7 +41,7 @@ impl<'a> Receiver<'a> {
     /// When the server refuses or closes, or a message is not what it should be.
     pub(crate) fn run(mut self, over: &AtomicBool) -> Result<()> {
         self.link.glance()?;
-        let mut inbox = Inbox::new();
+        let mut inbox = Inbox::for_frames(self.delivery.as_ref().map_or(0, |delivery| delivery.length));
         self.begin(&mut inbox)?;
         while !over.load(Relaxed) {
             match inbox.fill(&mut self.link)? {

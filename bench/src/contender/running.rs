@@ -25,6 +25,7 @@ pub(crate) struct Running {
     kind: Kind,
     address: SocketAddr,
     folder: TempDir,
+    started_in: Duration,
 }
 
 impl Running {
@@ -34,6 +35,7 @@ impl Running {
         let configuration = folder.path().join("server.conf");
         fs::write(&configuration, config::text(contender.kind, address, security))?;
         let output = File::create(folder.path().join("output"))?;
+        let start = Instant::now();
         let child = command(contender, &configuration, address, security)
             .current_dir(folder.path())
             .stdin(Stdio::null())
@@ -41,14 +43,20 @@ impl Running {
             .stderr(output)
             .spawn()
             .with_context(|| format!("cannot run `{}`", contender.binary.display()))?;
-        let mut running = Self { child, kind: contender.kind, address, folder };
+        let mut running = Self { child, kind: contender.kind, address, folder, started_in: Duration::ZERO };
         running.await_greeting()?;
+        running.started_in = start.elapsed();
         Ok(running)
     }
 
     /// Where clients connect.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How long it took from the start of the process to its first greeting; 5 ms off at most.
+    pub(crate) fn started_in(&self) -> Duration {
+        self.started_in
     }
 
     /// What carries traffic to it.

@@ -74,7 +74,11 @@ fn measure(run: &Run<'_>, full: usize) -> Result<Vec<Figure>> {
 }
 
 /// Opens `count` connections from several threads.
-fn connect(run: &Run<'_>, count: usize) -> Result<Vec<Link>> {
+///
+/// # Errors
+///
+/// When one is refused.
+pub(crate) fn connect(run: &Run<'_>, count: usize) -> Result<Vec<Link>> {
     thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS)
             .map(|thread| {

@@ -21,6 +21,8 @@ mod tenants;
 
 use anyhow::{Result, bail};
 
+pub(crate) use self::connections::connect as connect_many;
+pub(crate) use self::subscriptions::insert as insert_subscriptions;
 use crate::figure::Figure;
 use crate::run::Run;
 use crate::security::Entry;

@@ -109,7 +109,7 @@ impl Principal {
             user_key: None,
             name: None,
             tags: Vec::new(),
-            permissions: Arc::new(Permissions::everything()),
+            permissions: Permissions::everything_shared(),
             inherits_default_permissions: false,
             limits: ConnectionLimits::UNLIMITED,
             own_limits: ConnectionLimits::UNLIMITED,

@@ -66,6 +66,8 @@ pub struct Broker {
     pub stopping: CancellationToken,
     /// Connections that ended because they did not keep up.
     pub slow_consumers: AtomicU64,
+    /// How often a publisher waited for receivers that were behind.
+    pub stalled: AtomicU64,
     /// Connections ever accepted.
     pub total_connections: AtomicU64,
     /// Messages dropped because receivers were behind and publishers may not be slowed down.
@@ -148,6 +150,7 @@ impl Broker {
             unreachable: CancellationToken::new(),
             stopping: CancellationToken::new(),
             slow_consumers: AtomicU64::new(0),
+            stalled: AtomicU64::new(0),
             total_connections: AtomicU64::new(0),
             dropped_messages: AtomicU64::new(0),
             panics: AtomicU64::new(0),

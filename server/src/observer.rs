@@ -2,8 +2,8 @@
 
 use cordon_auth::refusal::Refusal;
 
+use crate::connection::Connection;
 use crate::connection::close::Closing;
-use crate::connection::{ClientNames, Connection};
 
 /// Told of what happens to connections; called on their tasks, so it never waits.
 pub trait Observer: Send + Sync {
@@ -12,7 +12,7 @@ pub trait Observer: Send + Sync {
     /// A connection that was bound has ended.
     fn disconnected(&self, connection: &Connection, closing: &Closing);
     /// A proof was refused.
-    fn authentication_refused(&self, connection: &Connection, refusal: &Refusal, names: &ClientNames);
+    fn authentication_refused(&self, connection: &Connection, refusal: &Refusal);
 }
 
 /// Nobody is told.
@@ -21,5 +21,5 @@ pub struct Nobody;
 impl Observer for Nobody {
     fn connected(&self, _: &Connection) {}
     fn disconnected(&self, _: &Connection, _: &Closing) {}
-    fn authentication_refused(&self, _: &Connection, _: &Refusal, _: &ClientNames) {}
+    fn authentication_refused(&self, _: &Connection, _: &Refusal) {}
 }

@@ -84,6 +84,14 @@ fn a_receiver_that_reads_slowly_but_steadily_loses_nothing() {
 }
 
 #[test]
+fn a_publisher_waits_for_receivers_of_its_own_account() {
+    let broker = TestBroker::open();
+    let _slow = lazy(&broker);
+    flood(&broker, FLOOD);
+    assert!(broker.running.broker.stalled.load(Ordering::Relaxed) > 0);
+}
+
+#[test]
 fn one_stalled_receiver_does_not_hold_up_the_others() {
     let broker = TestBroker::open();
     let _stalled = lazy(&broker);

@@ -3,8 +3,11 @@
 mod house;
 mod support;
 
+use std::sync::atomic::Ordering;
+
 use cordon_accounts::claims::ExportKind::{Service, Stream};
 use cordon_accounts::claims::ResponseType;
+use cordon_server::limits::SOFT_PENDING;
 use house::{Account, House};
 
 #[test]
@@ -124,6 +127,25 @@ fn a_stream_reaches_equal_wider_and_narrower_subscriptions_once_each() {
     source.expect_nothing();
     drop(reader);
     source.exchange("PUB news.sport.uk 1\r\nb\r\n", "MSG news.sport.uk 1 1\r\nb\r\n");
+}
+
+#[test]
+fn a_publisher_does_not_wait_for_receivers_of_other_accounts() {
+    let exporter = Account::new("exporter").exporting(Stream, "news");
+    let importer = Account::new("importer").importing(Stream, &exporter, "news", "news");
+    let house = House::new(&[&exporter, &importer]);
+    let (mut source, mut reader) = (house.join(&exporter), house.join(&importer));
+    reader.send("SUB news 1\r\n");
+    reader.expect_nothing();
+    let message = format!("PUB news 65536\r\n{}\r\n", "x".repeat(65536));
+    for _ in 0..512 {
+        source.send(&message);
+    }
+    source.expect_nothing();
+    let broker = &house.broker.running.broker;
+    let behind = broker.connections.open().iter().any(|connection| connection.outbound.pending() > SOFT_PENDING);
+    assert!(behind, "the reader must be one that would be waited for at home");
+    assert_eq!(broker.stalled.load(Ordering::Relaxed), 0);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cordon_accounts::reason::Reason;
 use cordon_auth::principal::Principal;
-use cordon_auth::proof::{ConnectionType, Proof};
+use cordon_auth::proof::{ConnectCredentials, ConnectionType, Proof};
 use cordon_auth::refusal::{ClosePolicy, Refusal};
 use futures_util::FutureExt;
 use rustls::ServerConnection;
@@ -25,6 +25,7 @@ use crate::connection::{ClientNames, Connection, Identity};
 use crate::limits::FIRST_PING;
 use crate::listener::tls::{self, Opening};
 use crate::options::HandshakeFirst;
+use crate::protocol::connect::Introduction;
 use crate::protocol::encode;
 use crate::system::security::SecurityEvent;
 use crate::tenant::{AdmissionRefused, apply};
@@ -42,23 +43,28 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, broker: Arc<Broker>) {
 }
 
 async fn live(stream: TcpStream, connection: Arc<Connection>) {
+    // In a box, so that what only the beginning needs does not last as long as the connection.
+    if let Some((session, reader)) = Box::pin(begin(stream, connection)).await {
+        session.run(reader).await;
+    }
+}
+
+/// From an accepted socket to a session that can be served; `None` when it ended before.
+async fn begin(stream: TcpStream, connection: Arc<Connection>) -> Option<(Box<Session>, Reader)> {
     let broker = connection.broker.clone();
     let nonce = broker.fresh_nonce();
     // Before a handshake: whoever is turned away costs no signature.
     if broker.tls().is_some() && broker.is_throttled(connection.peer.ip()) {
         let text = "Connection throttling is active. Please try again later.";
-        return turn_away(
-            stream,
-            &connection,
-            &nonce,
-            Closing::told(text, "Authentication Failure", Reason::Throttled),
-        )
-        .await;
+        let closing = Closing::told(text, "Authentication Failure", Reason::Throttled);
+        turn_away(stream, &connection, &nonce, closing).await;
+        return None;
     }
     if !broker.connections.admit(&connection) {
         let closing =
             Closing::told("maximum connections exceeded", "Maximum Connections Exceeded", Reason::ConnectionLimit);
-        return turn_away(stream, &connection, &nonce, closing).await;
+        turn_away(stream, &connection, &nonce, closing).await;
+        return None;
     }
     let opened = tokio::select! {
         opened = tls::open(stream, &connection, &nonce) => opened,
@@ -66,18 +72,21 @@ async fn live(stream: TcpStream, connection: Arc<Connection>) {
     };
     let (stream, session, certificates) = match opened {
         Ok(Opening { stream, tls, certificates }) => (stream, tls, certificates),
-        Err(error) => return not_opened(&connection, &error),
+        Err(error) => {
+            not_opened(&connection, &error);
+            return None;
+        }
     };
     if let Some(session) = &session {
         connection.identity.write().tls = Some(tls::names(session));
     }
     let reader = attach(stream, session, &connection);
-    Session::new(connection, nonce, certificates).run(reader).await;
+    Some((Session::new(connection, nonce, certificates), reader))
 }
 
 /// Returns once somebody has decided that the connection ends.
 async fn ended(connection: &Connection) {
-    while connection.closing().is_none() {
+    while !connection.is_closing() {
         connection.woken().await;
     }
 }
@@ -145,7 +154,7 @@ fn attach(stream: TcpStream, session: Option<ServerConnection>, connection: &Arc
 
 /// Ends a session whose connection is closing: its subscriptions, its place in the account, and
 /// whatever output may still go.
-pub(super) async fn finish(session: Session, reader: Reader) {
+pub(super) async fn finish(session: Box<Session>, reader: Reader) {
     let connection = session.connection.clone();
     let held = connection.subscription_count();
     connection.end_subscriptions();
@@ -180,7 +189,9 @@ impl Session {
         self.timers.authentication = None;
         self.timers.expiry = None;
         let again = self.phase == Phase::Authenticated;
-        self.options.merge(json).map_err(Closing::breach)?;
+        // Of an earlier CONNECT the names stay, and the credentials do not: what it proved is proved anew.
+        let mut introduction = Introduction::of(&self.connection.identity().client);
+        self.options.merge(json, &mut introduction).map_err(Closing::breach)?;
         if again {
             // Nothing of the previous principal may outlive it: subscriptions, cached matches, place.
             self.connection.end_subscriptions();
@@ -189,7 +200,7 @@ impl Session {
             self.connection.unbind();
             self.phase = Phase::Connecting;
         }
-        if self.options.credentials.account {
+        if introduction.credentials.account {
             return Err(self.refused(&Refusal::new(Reason::ObsoleteAccountField, "CONNECT names an account")));
         }
         if !(0..=1).contains(&self.options.protocol) {
@@ -201,21 +212,21 @@ impl Session {
             let text = "no responders requires headers support";
             return Err(Closing::told(text, "No Responders Requires Headers", Reason::ProtocolViolation));
         }
-        self.admit().await?;
+        self.admit(&introduction).await?;
         self.acknowledge();
         Ok(())
     }
 
     /// Proof, principal, account.
-    pub(super) async fn admit(&mut self) -> Result<(), Closing> {
-        let principal = self.prove().await?;
-        self.bind(Arc::new(principal)).await
+    pub(super) async fn admit(&mut self, introduction: &Introduction) -> Result<(), Closing> {
+        let principal = self.prove(&introduction.credentials).await?;
+        self.bind(Arc::new(principal), self.names(introduction)).await
     }
 
-    async fn prove(&self) -> Result<Principal, Closing> {
+    async fn prove(&self, credentials: &ConnectCredentials) -> Result<Principal, Closing> {
         let broker = &self.connection.broker;
         let proof = Proof {
-            connect: &self.options.credentials,
+            connect: credentials,
             nonce: self.nonce.as_bytes(),
             peer_ip: Some(self.connection.peer.ip()),
             certificates: &self.certificates,
@@ -244,21 +255,21 @@ impl Session {
         let broker = &self.connection.broker;
         tracing::info!(connection.id = self.connection.cid, peer = %self.connection.peer, reason = refusal.reason.code(), "authentication refused: {refusal}");
         broker.security.note(SecurityEvent::of_refusal(&self.connection, refusal));
-        broker.observer().authentication_refused(&self.connection, refusal, &self.names());
+        broker.observer().authentication_refused(&self.connection, refusal);
         Closing::by_policy(refusal.close_policy(), refusal.reason, refusal.detail.clone())
     }
 
-    fn names(&self) -> ClientNames {
+    fn names(&self, introduction: &Introduction) -> ClientNames {
         ClientNames {
-            name: self.options.name.chars().take(256).collect(),
-            lang: self.options.lang.chars().take(64).collect(),
-            version: self.options.version.chars().take(64).collect(),
+            name: introduction.name.chars().take(256).collect(),
+            lang: introduction.lang.chars().take(64).collect(),
+            version: introduction.version.chars().take(64).collect(),
             protocol: self.options.protocol,
         }
     }
 
     /// Binds the connection to its account under the limits in force.
-    async fn bind(&mut self, principal: Arc<Principal>) -> Result<(), Closing> {
+    async fn bind(&mut self, principal: Arc<Principal>, names: ClientNames) -> Result<(), Closing> {
         let connection = self.connection.clone();
         let broker = connection.broker.clone();
         let tenant =
@@ -293,7 +304,7 @@ impl Session {
         connection.bind(Identity {
             tenant: tenant.clone(),
             principal: Some(principal.clone()),
-            client: Arc::new(self.names()),
+            client: Arc::new(names),
             tls: connection.identity().tls,
         });
         apply::to_connection(&broker, &connection, &tenant, broker.clock.unix_seconds());
@@ -325,6 +336,14 @@ impl Session {
 fn expiry(broker: &Broker, principal: &Principal, now: Instant) -> Option<Instant> {
     let left_ns = principal.expires?.saturating_mul(1_000_000_000).saturating_sub(broker.clock.unix_nanos());
     now.checked_add(Duration::from_nanos(u64::try_from(left_ns).unwrap_or(0)))
+}
+
+impl Introduction {
+    /// Of a client that has given these names before.
+    fn of(names: &ClientNames) -> Self {
+        let ClientNames { name, lang, version, .. } = names.clone();
+        Self { name, lang, version, ..Self::default() }
+    }
 }
 
 impl Connection {

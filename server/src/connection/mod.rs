@@ -4,6 +4,7 @@
 //! the system account closes it, monitoring reads it. Its own task runs a [`session::Session`],
 //! which reads, parses and acts; what only that task needs lives there.
 
+pub mod backlog;
 pub mod chunks;
 pub mod close;
 pub mod handshake;
@@ -29,6 +30,7 @@ use cordon_auth::principal::Principal;
 use cordon_auth::standing::PrincipalUpdate;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::broker::Broker;
 use crate::connection::close::Closing;
@@ -66,7 +68,7 @@ pub struct Connection {
     grants: Mutex<Option<Box<ReplyGrants>>>,
     subscriptions: Mutex<Subscriptions>,
     identity: RwLock<Identity>,
-    closing: Mutex<Option<Closing>>,
+    closing: Mutex<Option<Box<Closing>>>,
     changing: Mutex<()>,
     wake: Notify,
 }
@@ -81,7 +83,16 @@ pub struct Identity {
     /// Names its client gave.
     pub client: Arc<ClientNames>,
     /// TLS version and cipher suite, when there is TLS.
-    pub tls: Option<(String, String)>,
+    pub tls: Option<TlsNames>,
+}
+
+/// What was agreed on for TLS, as monitoring shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct TlsNames {
+    /// Version of the protocol: `1.2` or `1.3`.
+    pub version: &'static str,
+    /// Cipher suite.
+    pub suite: &'static str,
 }
 
 /// What a client says of itself at CONNECT.
@@ -108,7 +119,7 @@ pub struct Traffic {
     pub last_activity: AtomicI64,
     /// Round-trip time, nanoseconds; 0 when unknown.
     pub rtt: AtomicU64,
-    /// Microseconds that it waited for its receivers.
+    /// How often it waited for its receivers.
     pub stalled: AtomicU64,
 }
 
@@ -130,7 +141,7 @@ impl Connection {
             announced: AtomicBool::new(false),
             max_payload: AtomicUsize::new(max_payload),
             max_subscriptions: AtomicUsize::new(max_subscriptions),
-            rights: RwLock::new(Arc::new(Permissions::everything())),
+            rights: RwLock::new(Permissions::everything_shared()),
             rights_version: AtomicU64::new(0),
             grants: Mutex::default(),
             subscriptions: Mutex::default(),
@@ -150,6 +161,11 @@ impl Connection {
     /// The account it is bound to.
     pub fn tenant(&self) -> Arc<Tenant> {
         self.identity.read().tenant.clone()
+    }
+
+    /// Whether `tenant` is the account it is bound to.
+    fn is_of(&self, tenant: &Arc<Tenant>) -> bool {
+        Arc::ptr_eq(&self.identity.read().tenant, tenant)
     }
 
     /// Writes what is pending as far as it goes, and starts a drain task when the socket blocks.
@@ -203,14 +219,19 @@ impl Connection {
             self.outbound.line(usize::MAX, &encode::error_line(text));
         }
         self.outbound.close(closing.keep_output);
-        *slot = Some(closing);
+        *slot = Some(Box::new(closing));
         drop(slot);
         self.wake.notify_one();
     }
 
     /// How it ends, once that is decided.
     pub fn closing(&self) -> Option<Closing> {
-        self.closing.lock().clone()
+        self.closing.lock().as_deref().cloned()
+    }
+
+    /// It is decided that it ends.
+    pub fn is_closing(&self) -> bool {
+        self.closing.lock().is_some()
     }
 
     /// More waits for it than may.
@@ -327,7 +348,7 @@ impl Connection {
         self.wake.notify_one();
     }
 
-    async fn woken(&self) {
-        self.wake.notified().await;
+    fn woken(&self) -> Notified<'_> {
+        self.wake.notified()
     }
 }

@@ -14,9 +14,11 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+pub use crate::connection::backlog::Appended;
+use crate::connection::backlog::Backlog;
 use crate::connection::chunks::Chunks;
 use crate::connection::socket::{Progress, Socket};
-use crate::limits::{FLUSH_ROUNDS, SOFT_PENDING};
+use crate::limits::FLUSH_ROUNDS;
 
 /// Pending output and who writes it.
 #[derive(Debug)]
@@ -27,36 +29,8 @@ pub struct Outbound {
 
 #[derive(Debug, Default)]
 struct State {
-    queue: Chunks,
+    backlog: Backlog,
     socket: Option<Arc<Socket>>,
-    /// Bytes taken off the queue by whoever is writing.
-    in_flight: usize,
-    messages: u64,
-    bytes: u64,
-    /// Bytes the kernel has taken.
-    written: u64,
-    /// Somebody is writing or draining.
-    writing: bool,
-    /// Somebody promised to flush.
-    owed: bool,
-    closed: bool,
-    /// What is pending is not written any more.
-    discarded: bool,
-    /// A producer waited for this receiver in vain; producers go on until it moves again.
-    stuck: bool,
-}
-
-/// What happened to appended bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Appended {
-    /// The connection is closed or the receiver declined; nothing was queued.
-    Refused,
-    /// Queued; the caller must flush at the end of its batch.
-    Owe,
-    /// Queued; somebody else flushes.
-    Queued,
-    /// Queued, and more than `max_pending` waits now: a slow consumer.
-    Overflow,
 }
 
 /// What the writer should do next.
@@ -94,29 +68,19 @@ impl Outbound {
         append: impl FnOnce(&mut Chunks),
     ) -> Appended {
         let mut state = self.state.lock();
-        if state.closed || !accept() {
+        if state.backlog.is_closed() || !accept() {
             return Appended::Refused;
         }
-        append(&mut state.queue);
-        state.messages += 1;
-        state.bytes += message_bytes as u64;
-        if state.queue.len() + state.in_flight > max_pending {
-            return Appended::Overflow;
-        }
-        state.owe()
+        state.backlog.deliver(max_pending, message_bytes, append)
     }
 
     /// Appends a protocol line. It counts as pending like a delivery: a client can ask for lines.
     pub fn line(&self, max_pending: usize, line: &[u8]) -> Appended {
         let mut state = self.state.lock();
-        if state.closed {
+        if state.backlog.is_closed() {
             return Appended::Refused;
         }
-        state.queue.append(line.len(), |out| out.extend_from_slice(line));
-        if state.queue.len() + state.in_flight > max_pending {
-            return Appended::Overflow;
-        }
-        state.owe()
+        state.backlog.line(max_pending, line)
     }
 
     /// Runs `change` while nothing can be appended.
@@ -130,60 +94,38 @@ impl Outbound {
         for _ in 0..FLUSH_ROUNDS {
             let (mut batch, socket) = {
                 let mut state = self.state.lock();
-                state.owed = false;
-                if state.writing || state.queue.is_empty() {
+                let Some(socket) = state.socket.clone() else {
+                    state.backlog.release();
                     return Flushed::Idle;
-                }
-                let Some(socket) = state.socket.clone() else { return Flushed::Idle };
-                state.writing = true;
-                state.in_flight = state.queue.len();
-                (std::mem::take(&mut state.queue), socket)
+                };
+                let Some(batch) = state.backlog.begin() else { return Flushed::Idle };
+                (batch, socket)
             };
             let before = batch.len();
             let outcome = socket.write(&mut batch);
             let mut state = self.state.lock();
             self.settle(&mut state, batch, before);
             match outcome {
-                Ok(Progress::Done) => state.writing = false,
+                Ok(Progress::Done) => state.backlog.stop_writing(),
                 Ok(Progress::Blocked) => return Flushed::Blocked(socket),
                 Err(error) => {
                     self.stop_writing(&mut state);
                     return Flushed::Broken(error);
                 }
             }
-            if state.queue.is_empty() {
+            if state.backlog.is_empty() {
                 return Flushed::Idle;
             }
         }
         let mut state = self.state.lock();
-        if state.writing || state.queue.is_empty() {
-            return Flushed::Idle;
-        }
         let Some(socket) = state.socket.clone() else { return Flushed::Idle };
-        state.writing = true;
-        Flushed::Blocked(socket)
+        if state.backlog.hand_over() { Flushed::Blocked(socket) } else { Flushed::Idle }
     }
 
     /// Puts back what a write left over and wakes producers that wait.
-    fn settle(&self, state: &mut State, mut batch: Chunks, before: usize) {
-        let written = before - batch.len();
-        state.in_flight = 0;
-        state.written += written as u64;
-        if batch.is_empty() && state.queue.is_empty() {
-            state.queue = batch;
-        } else if !batch.is_empty() {
-            let mut newer = std::mem::take(&mut state.queue);
-            batch.extend(&mut newer);
-            state.queue = batch;
-        }
-        if written > 0 {
-            state.stuck = false;
-            if state.queue.len() < SOFT_PENDING / 2 {
-                self.drained.notify_waiters();
-            }
-        }
-        if state.discarded {
-            state.queue.clear();
+    fn settle(&self, state: &mut State, rest: Chunks, before: usize) {
+        if state.backlog.settle(rest, before) {
+            self.drained.notify_waiters();
         }
     }
 
@@ -192,21 +134,19 @@ impl Outbound {
         let mut batch = {
             let mut state = self.state.lock();
             // An empty queue is no reason to stop: TLS may hold records that are still to go.
-            if state.discarded {
+            let Some(batch) = state.backlog.take_more() else {
                 self.stop_writing(&mut state);
                 return Some(true);
-            }
-            state.in_flight = state.queue.len();
-            std::mem::take(&mut state.queue)
+            };
+            batch
         };
         let before = batch.len();
         let outcome = socket.write(&mut batch);
         let mut state = self.state.lock();
         self.settle(&mut state, batch, before);
         match outcome {
-            Ok(Progress::Done) if state.queue.is_empty() => {
-                state.writing = false;
-                self.drained.notify_waiters();
+            Ok(Progress::Done) if state.backlog.is_empty() => {
+                self.stop_writing(&mut state);
                 Some(true)
             }
             Ok(Progress::Done | Progress::Blocked) => Some(false),
@@ -218,7 +158,7 @@ impl Outbound {
     }
 
     fn stop_writing(&self, state: &mut State) {
-        state.writing = false;
+        state.backlog.stop_writing();
         self.drained.notify_waiters();
     }
 
@@ -244,7 +184,7 @@ impl Outbound {
                 Some(false) => {}
                 None => return Drained::Broken,
             }
-            if self.state.lock().written >= goal {
+            if self.state.lock().backlog.written() >= goal {
                 (goal, due) = (self.queued_in_all(), now() + deadline);
             }
             tokio::task::yield_now().await;
@@ -253,44 +193,35 @@ impl Outbound {
 
     fn queued_in_all(&self) -> u64 {
         let state = self.state.lock();
-        state.written + (state.queue.len() + state.in_flight) as u64
+        state.backlog.written() + state.backlog.pending() as u64
     }
 
     /// Stops queueing; unless `keep`, what is pending is dropped.
     pub fn close(&self, keep: bool) {
-        let mut state = self.state.lock();
-        state.closed = true;
-        if !keep {
-            state.discarded = true;
-            state.queue.clear();
-        }
+        self.state.lock().backlog.close(keep);
         self.drained.notify_waiters();
     }
 
     /// Lets go of the socket: it closes when its reader does, too.
     pub fn detach(&self) {
         let mut state = self.state.lock();
-        state.discarded = true;
-        state.queue.clear();
+        state.backlog.discard();
         state.socket = None;
     }
 
     /// Bytes not yet with the kernel.
     pub fn pending(&self) -> usize {
-        let state = self.state.lock();
-        state.queue.len() + state.in_flight
+        self.state.lock().backlog.pending()
     }
 
     /// Messages and bytes delivered.
     pub fn counters(&self) -> (u64, u64) {
-        let state = self.state.lock();
-        (state.messages, state.bytes)
+        self.state.lock().backlog.counters()
     }
 
     /// Nothing waits and nobody writes: all is with the kernel, or never will be.
     pub fn is_settled(&self) -> bool {
-        let state = self.state.lock();
-        state.queue.is_empty() && !state.writing
+        self.state.lock().backlog.is_settled()
     }
 
     /// Waits until output was written, at most until `limit` has passed.
@@ -310,42 +241,27 @@ impl Outbound {
         }
     }
 
-    /// Waits, at most until `limit` has passed, for a receiver that is behind but moving.
-    ///
-    /// A receiver that did not move during a whole wait is not waited for again before it does,
-    /// unless it is past `hard` bytes.
-    pub async fn wait_for_room(&self, limit: Duration, hard: usize) {
+    /// Waits, at most until `limit` has passed, for a receiver that is behind; see [`Backlog::is_behind`]. Whether it
+    /// had to.
+    pub async fn wait_for_room(&self, limit: Duration, hard: usize) -> bool {
         let notified = self.drained.notified();
         let written = {
             let state = self.state.lock();
-            let pending = state.queue.len() + state.in_flight;
-            if state.closed || pending < SOFT_PENDING || (state.stuck && pending < hard) {
-                return;
+            if !state.backlog.is_behind(hard) {
+                return false;
             }
-            state.written
+            state.backlog.written()
         };
         if tokio::time::timeout(limit, notified).await.is_err() {
-            let mut state = self.state.lock();
-            if state.written == written {
-                state.stuck = true;
-            }
+            self.state.lock().backlog.waited_in_vain(written);
         }
+        true
     }
 }
 
 impl Default for Outbound {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl State {
-    fn owe(&mut self) -> Appended {
-        if self.owed || self.writing {
-            return Appended::Queued;
-        }
-        self.owed = true;
-        Appended::Owe
     }
 }
 

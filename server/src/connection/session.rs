@@ -23,7 +23,7 @@ use crate::connection::close::Closing;
 use crate::connection::reader::{Consumed, Read, Reader};
 use crate::connection::timers::{Tick, Timers};
 use crate::limits::{FLUSH_AFTER, STALL_MAX};
-use crate::protocol::connect::ConnectOptions;
+use crate::protocol::connect::{ConnectOptions, Introduction};
 use crate::protocol::parser::{self, Rules, Step};
 use crate::protocol::{Frame, ProtocolError, encode};
 use crate::routing::Batch;
@@ -73,7 +73,7 @@ enum Pending {
     /// Admit a peer that sends no CONNECT, as the configuration says.
     Anonymous,
     Connect(Vec<u8>),
-    End(Closing),
+    End(Box<Closing>),
 }
 
 impl Session {
@@ -82,7 +82,7 @@ impl Session {
         connection: Arc<Connection>,
         nonce: Arc<str>,
         certificates: Vec<CertificateDer<'static>>,
-    ) -> Self {
+    ) -> Box<Self> {
         let options = &connection.broker.options;
         let now = Instant::now();
         let mut timers = Timers::new(now, options.ping_interval);
@@ -92,7 +92,7 @@ impl Session {
         }
         let rules =
             Rules { max_control_line: options.max_control_line, max_payload: options.max_payload, headers: false };
-        Self {
+        Box::new(Self {
             tenant: connection.tenant(),
             rights: connection.rights(),
             rights_version: connection.rights_version(),
@@ -113,11 +113,11 @@ impl Session {
             first_pong_sent: false,
             pending: None,
             connection,
-        }
+        })
     }
 
     /// Serves the connection until it ends.
-    pub(super) async fn run(mut self, mut reader: Reader) {
+    pub(super) async fn run(mut self: Box<Self>, mut reader: Reader) {
         if self.phase != Phase::Connecting {
             reader.trust();
         }
@@ -129,7 +129,7 @@ impl Session {
         let timer = tokio::time::sleep_until(self.timers.next());
         tokio::pin!(timer);
         let connection = self.connection.clone();
-        while connection.closing().is_none() {
+        while !connection.is_closing() {
             tokio::select! {
                 biased;
                 () = connection.woken() => self.timers.ping = self.timers.ping.max(Instant::now()),
@@ -141,7 +141,7 @@ impl Session {
                 timer.as_mut().reset(self.timers.next());
             }
         }
-        super::handshake::finish(self, reader).await;
+        Box::pin(super::handshake::finish(self, reader)).await;
     }
 
     fn after_read(&mut self, read: std::io::Result<Read>) {
@@ -155,19 +155,29 @@ impl Session {
         }
     }
 
-    /// Does what the frames left to do, until none leaves anything more.
+    /// Does what the frames left to do. Whatever may wait is in a box: an idle connection has no room for it.
     async fn settle(&mut self, reader: &mut Reader) {
+        self.flush();
+        if self.pending.is_some() {
+            Box::pin(self.work_off(reader)).await;
+        }
+        if !self.behind.is_empty() {
+            Box::pin(self.wait_for_receivers()).await;
+        }
+    }
+
+    /// Does what is pending, until the frames after it leave nothing more.
+    async fn work_off(&mut self, reader: &mut Reader) {
         loop {
-            self.flush();
             match self.pending.take() {
                 None => break,
                 Some(Pending::End(closing)) => {
-                    self.connection.close(closing);
+                    self.connection.close(*closing);
                     break;
                 }
                 Some(Pending::Anonymous) => {
                     self.timers.authentication = None;
-                    let admitted = self.admit().await;
+                    let admitted = self.admit(&Introduction::default()).await;
                     if self.stopped_by(admitted) {
                         break;
                     }
@@ -183,8 +193,8 @@ impl Session {
                     reader.replay(&mut |bytes| self.consume(bytes));
                 }
             }
+            self.flush();
         }
-        self.wait_for_receivers().await;
     }
 
     fn stopped_by(&self, outcome: Result<(), Closing>) -> bool {
@@ -207,7 +217,8 @@ impl Session {
             }
             if self.phase == Phase::Connecting && !matches!(rest.first(), Some(b'C' | b'c')) {
                 let admitted = self.connection.broker.admits_without_connect();
-                self.pending = Some(if admitted { Pending::Anonymous } else { Pending::End(self.early_operation()) });
+                self.pending =
+                    Some(if admitted { Pending::Anonymous } else { Pending::End(Box::new(self.early_operation())) });
                 break;
             }
             match parser::next(rest, &self.rules) {
@@ -225,7 +236,7 @@ impl Session {
                     {
                         self.report_oversized(&frame, size);
                     }
-                    self.pending = Some(Pending::End(self.breach(error)));
+                    self.pending = Some(Pending::End(Box::new(self.breach(error))));
                 }
             }
         }
@@ -255,11 +266,13 @@ impl Session {
             Frame::Connect(json) => self.pending = Some(Pending::Connect(json.to_vec())),
             Frame::Info(json) => {
                 if serde_json::from_slice::<serde::de::IgnoredAny>(json).is_err() {
-                    self.pending = Some(Pending::End(Closing::breach(ProtocolError::Json("INFO"))));
+                    self.pending = Some(Pending::End(Box::new(Closing::breach(ProtocolError::Json("INFO")))));
                 }
             }
             Frame::Ok => {}
-            Frame::PeerError(_) => self.pending = Some(Pending::End(Closing::breach(ProtocolError::PeerError))),
+            Frame::PeerError(_) => {
+                self.pending = Some(Pending::End(Box::new(Closing::breach(ProtocolError::PeerError))));
+            }
         }
     }
 
@@ -363,21 +376,26 @@ impl Session {
     }
 
     /// Slows this publisher down while its receivers are far behind but moving, for a bounded
-    /// time: producers are slowed before consumers are dropped.
+    /// time: producers are slowed before consumers are dropped. Receivers of other accounts are not
+    /// waited for: no tenant can slow another down.
     async fn wait_for_receivers(&mut self) {
+        let mut behind = std::mem::take(&mut self.behind);
         if self.connection.broker.options.no_fast_producer_stall {
-            self.behind.clear();
-        }
-        if self.behind.is_empty() {
             return;
         }
+        behind.retain(|receiver| !Arc::ptr_eq(receiver, &self.connection) && receiver.is_of(&self.tenant));
         let until = Instant::now() + STALL_MAX;
         let hard = self.connection.max_pending() / 4 * 3;
-        for receiver in std::mem::take(&mut self.behind) {
+        let mut waited = false;
+        for receiver in behind {
             let left = until.saturating_duration_since(Instant::now());
-            if left > Duration::ZERO && !Arc::ptr_eq(&receiver, &self.connection) {
-                receiver.outbound.wait_for_room(left, hard).await;
+            if left > Duration::ZERO {
+                waited |= receiver.outbound.wait_for_room(left, hard).await;
             }
+        }
+        if waited {
+            self.connection.traffic.stalled.fetch_add(1, Ordering::Relaxed);
+            self.connection.broker.stalled.fetch_add(1, Ordering::Relaxed);
         }
     }
 

@@ -15,7 +15,8 @@ use crate::limits::{TLS_WRITE_STEP, WRITE_VECTORS};
 #[derive(Debug)]
 pub struct Socket {
     half: OwnedWriteHalf,
-    tls: Option<Mutex<ServerConnection>>,
+    /// Elsewhere, since its state is many times what a plain connection needs.
+    tls: Option<Box<Mutex<ServerConnection>>>,
 }
 
 /// How far a write came.
@@ -30,12 +31,12 @@ pub enum Progress {
 impl Socket {
     /// A socket to write to; `tls` after its handshake.
     pub fn new(half: OwnedWriteHalf, tls: Option<ServerConnection>) -> Self {
-        Self { half, tls: tls.map(Mutex::new) }
+        Self { half, tls: tls.map(|tls| Box::new(Mutex::new(tls))) }
     }
 
     /// The TLS state, for the reader to feed.
     pub fn tls(&self) -> Option<&Mutex<ServerConnection>> {
-        self.tls.as_ref()
+        self.tls.as_deref()
     }
 
     /// Waits until the kernel takes bytes again.

@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, TlsNames};
 use crate::options::{HandshakeFirst, TlsOptions};
 use crate::protocol::encode;
 
@@ -61,14 +61,14 @@ pub async fn open(mut stream: TcpStream, connection: &Arc<Connection>, nonce: &A
 }
 
 /// Names of protocol version and cipher suite, for monitoring.
-pub fn names(tls: &ServerConnection) -> (String, String) {
+pub fn names(tls: &ServerConnection) -> TlsNames {
     let version = match tls.protocol_version() {
         Some(rustls::ProtocolVersion::TLSv1_2) => "1.2",
         Some(rustls::ProtocolVersion::TLSv1_3) => "1.3",
         _ => "unknown",
     };
-    let suite = tls.negotiated_cipher_suite().map_or_else(String::new, |suite| format!("{:?}", suite.suite()));
-    (version.to_owned(), suite)
+    let suite = tls.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or_default();
+    TlsNames { version, suite }
 }
 
 fn plain(stream: TcpStream) -> Opening {

@@ -235,9 +235,9 @@ fn show(row: &Row, options: &ConnzOptions, now: i64, room: &mut usize) -> Value 
             set(name, json!(value));
         }
     }
-    if let Some((version, suite)) = &row.identity.tls {
-        set("tls_version", json!(version));
-        set("tls_cipher_suite", json!(suite.replace("TLS13_", "TLS_")));
+    if let Some(tls) = row.identity.tls {
+        set("tls_version", json!(tls.version));
+        set("tls_cipher_suite", json!(tls.suite.replace("TLS13_", "TLS_")));
     }
     if options.auth {
         shown.extend(authentication(&row.identity));

@@ -93,7 +93,7 @@ fn figures(broker: &Broker, now: i64) -> Value {
         "slow_consumer_stats": {"clients": slow, "routes": 0, "gateways": 0, "leafs": 0},
         "stale_connections": 0,
         "stale_connection_stats": {"clients": 0, "routes": 0, "gateways": 0, "leafs": 0},
-        "stalled_clients": 0,
+        "stalled_clients": broker.stalled.load(Relaxed),
         "subscriptions": subscriptions(broker),
         "config_load_time": text::rfc3339(broker.started),
         "config_digest": "",

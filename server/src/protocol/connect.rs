@@ -12,8 +12,8 @@ use crate::protocol::error::ProtocolError;
 /// Nested values deeper than serde's own limit are refused by it; this bounds the text.
 const BAD: ProtocolError = ProtocolError::Json("CONNECT");
 
-/// What a client asked for at CONNECT.
-#[derive(Debug)]
+/// How a client wants to be served.
+#[derive(Clone, Copy, Debug)]
 pub struct ConnectOptions {
     /// `+OK` after each accepted operation.
     pub verbose: bool,
@@ -27,6 +27,13 @@ pub struct ConnectOptions {
     pub no_responders: bool,
     /// Protocol level, 0 or 1.
     pub protocol: i64,
+}
+
+/// What a client says of itself in one CONNECT.
+///
+/// Nobody but the decision about this CONNECT needs it: credentials do not outlive that.
+#[derive(Debug, Default)]
+pub struct Introduction {
     /// Name the client gives itself.
     pub name: String,
     /// Language of its library.
@@ -40,41 +47,30 @@ pub struct ConnectOptions {
 impl Default for ConnectOptions {
     /// The options of a peer that never sends CONNECT.
     fn default() -> Self {
-        Self {
-            verbose: true,
-            pedantic: true,
-            echo: true,
-            headers: false,
-            no_responders: false,
-            protocol: 0,
-            name: String::new(),
-            lang: String::new(),
-            version: String::new(),
-            credentials: ConnectCredentials::default(),
-        }
+        Self { verbose: true, pedantic: true, echo: true, headers: false, no_responders: false, protocol: 0 }
     }
 }
 
 impl ConnectOptions {
-    /// Takes over what the JSON text of a CONNECT says.
+    /// Takes over what the JSON text of a CONNECT says; what it says of the client goes to `introduction`.
     ///
     /// # Errors
     ///
     /// [`ProtocolError::Json`] when it is no JSON object or a known key has a wrong type.
-    pub fn merge(&mut self, json: &[u8]) -> Result<(), ProtocolError> {
+    pub fn merge(&mut self, json: &[u8], introduction: &mut Introduction) -> Result<(), ProtocolError> {
         let Ok(Value::Object(fields)) = serde_json::from_slice::<Value>(json) else {
             return Err(BAD);
         };
         for (key, value) in fields {
             if !value.is_null() {
-                self.set(&key.to_ascii_lowercase(), value)?;
+                self.set(&key.to_ascii_lowercase(), value, introduction)?;
             }
         }
         Ok(())
     }
 
-    fn set(&mut self, key: &str, value: Value) -> Result<(), ProtocolError> {
-        let credentials = &mut self.credentials;
+    fn set(&mut self, key: &str, value: Value, introduction: &mut Introduction) -> Result<(), ProtocolError> {
+        let credentials = &mut introduction.credentials;
         match key {
             "verbose" => self.verbose = flag(&value)?,
             "pedantic" => self.pedantic = flag(&value)?,
@@ -85,9 +81,9 @@ impl ConnectOptions {
                 flag(&value)?;
             }
             "protocol" => self.protocol = value.as_i64().ok_or(BAD)?,
-            "name" => self.name = text(value)?,
-            "lang" => self.lang = text(value)?,
-            "version" => self.version = text(value)?,
+            "name" => introduction.name = text(value)?,
+            "lang" => introduction.lang = text(value)?,
+            "version" => introduction.version = text(value)?,
             "jwt" => credentials.jwt = some(text(value)?),
             "sig" => credentials.sig = some(text(value)?),
             "nkey" => credentials.nkey = some(text(value)?),
@@ -124,12 +120,13 @@ mod tests {
 
     #[test]
     fn keys_match_in_any_case_and_later_connects_keep_what_they_do_not_name() {
-        let mut options = ConnectOptions::default();
-        options.merge(br#"{"VERBOSE":false,"Name":"a","echo":null,"future":{"x":1}}"#).unwrap();
+        let (mut options, mut introduction) = (ConnectOptions::default(), Introduction::default());
+        let first = br#"{"VERBOSE":false,"Name":"a","echo":null,"future":{"x":1}}"#;
+        options.merge(first, &mut introduction).unwrap();
         assert!(!options.verbose && options.echo && options.pedantic);
-        options.merge(br#"{"echo":false}"#).unwrap();
+        options.merge(br#"{"echo":false}"#, &mut introduction).unwrap();
         assert!(!options.verbose && !options.echo);
-        assert_eq!(options.name, "a");
+        assert_eq!(introduction.name, "a");
     }
 
     #[test]
@@ -137,7 +134,8 @@ mod tests {
         for bad in
             ["{bad", "[]", "1", "", r#"{"verbose":"yes"}"#, r#"{"protocol":"1"}"#, r#"{"jwt":1}"#, r#"{"name":{}}"#]
         {
-            assert_eq!(ConnectOptions::default().merge(bad.as_bytes()), Err(BAD), "{bad}");
+            let outcome = ConnectOptions::default().merge(bad.as_bytes(), &mut Introduction::default());
+            assert_eq!(outcome, Err(BAD), "{bad}");
         }
     }
 
@@ -148,9 +146,9 @@ mod tests {
             (r#"{"new_account":true}"#, true),
             (r#"{"account":"","new_account":false}"#, false),
         ] {
-            let mut options = ConnectOptions::default();
-            options.merge(json.as_bytes()).unwrap();
-            assert_eq!(options.credentials.account, obsolete, "{json}");
+            let mut introduction = Introduction::default();
+            ConnectOptions::default().merge(json.as_bytes(), &mut introduction).unwrap();
+            assert_eq!(introduction.credentials.account, obsolete, "{json}");
         }
     }
 }

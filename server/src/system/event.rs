@@ -7,8 +7,8 @@ use cordon_auth::refusal::Refusal;
 use serde_json::{Value, json};
 
 use crate::broker::Broker;
+use crate::connection::Connection;
 use crate::connection::close::Closing;
-use crate::connection::{ClientNames, Connection};
 use crate::monitoring::{accounts, text};
 use crate::observer::Observer;
 use crate::system::{envelope, publish_event, publish_event_in};
@@ -38,7 +38,7 @@ impl Observer for Reporter {
         publish_connection_count(broker, &tenant);
     }
 
-    fn authentication_refused(&self, connection: &Connection, refusal: &Refusal, _: &ClientNames) {
+    fn authentication_refused(&self, connection: &Connection, refusal: &Refusal) {
         let broker = &connection.broker;
         let reason = refusal.close_policy().close_reason;
         let account = AccountName::global();

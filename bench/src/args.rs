@@ -23,8 +23,18 @@ pub(crate) enum Command {
     Forwarder(Window),
     /// Measure how costs grow with the work, for both servers, and draw plots.
     Plot(Plot),
+    /// Run at the size of an installation: a million subscriptions, ten thousand accounts, reconnect storms.
+    Scale(Scale),
+    /// Attack the servers, and show what a tenant feels of it.
+    Attack(Attack),
     /// List the scenarios.
     List,
+    /// The attacker, as `attack` starts it.
+    #[command(hide = true)]
+    Assault {
+        /// What to do.
+        order: PathBuf,
+    },
     /// The forwarder itself, as `forwarder` starts it.
     #[command(hide = true)]
     Forward {
@@ -102,6 +112,57 @@ pub(crate) struct Plot {
     /// How often each point is measured with each server.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(crate) rounds: u16,
+}
+
+/// What `scale` takes.
+#[derive(Args, Debug)]
+pub(crate) struct Scale {
+    /// The servers.
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+    /// Only these runs; without it all.
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub(crate) run: Vec<String>,
+    /// How often each run is made with each server.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) rounds: u16,
+    /// Small and short: shows that it works, measures nothing.
+    #[arg(long)]
+    pub(crate) smoke: bool,
+    /// Also write every row to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// What `attack` takes.
+#[derive(Args, Debug)]
+pub(crate) struct Attack {
+    /// The servers.
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+    /// Only these attacks; without it all.
+    #[arg(long = "attack", value_name = "A,B", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// How often each attack is made on each server.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) rounds: u16,
+    /// Short: shows that it works, measures nothing.
+    #[arg(long)]
+    pub(crate) smoke: bool,
+    /// Also write every row to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// Which binaries take part.
+#[derive(Args, Debug)]
+pub(crate) struct Servers {
+    /// The nats-server binary; without it Cordon runs alone.
+    #[arg(long, value_name = "PATH", env = "NATS_SERVER")]
+    pub(crate) nats_server: Option<PathBuf>,
+    /// The Cordon binary; without it the one built beside this program.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) cordon: Option<PathBuf>,
 }
 
 /// How long to measure, and on which CPUs.

@@ -1,13 +1,14 @@
 //! One client connection of the generator: plain or TLS, blocking, no buffering of its own beyond TLS.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use rustls::{ClientConfig, ClientConnection};
 use rustls_pki_types::ServerName;
+use socket2::{Domain, Socket, Type};
 
 use crate::tenancy::Identity;
 use crate::tls_stream::TlsStream;
@@ -63,7 +64,7 @@ impl Dialer {
     ///
     /// Whatever the server refuses, in its words.
     pub(crate) fn connect(&self, lines: &str) -> Result<Link> {
-        self.connect_with(lines, READ_AHEAD)
+        self.connect_with(open(self.address, None)?, lines, READ_AHEAD)
     }
 
     /// As [`Dialer::connect`], for a connection that will stay silent and must cost little memory.
@@ -72,13 +73,19 @@ impl Dialer {
     ///
     /// As [`Dialer::connect`].
     pub(crate) fn connect_idle(&self, lines: &str) -> Result<Link> {
-        self.connect_with(lines, READ_AHEAD_IDLE)
+        self.connect_with(open(self.address, None)?, lines, READ_AHEAD_IDLE)
     }
 
-    fn connect_with(&self, lines: &str, read_ahead: usize) -> Result<Link> {
-        let address = self.address;
-        let mut socket =
-            TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("cannot connect to `{address}`"))?;
+    /// As [`Dialer::connect_idle`], from another loopback address: each has its own ports, and its own failures.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dialer::connect`].
+    pub(crate) fn connect_from(&self, source: Ipv4Addr, lines: &str) -> Result<Link> {
+        self.connect_with(open(self.address, Some(source))?, lines, READ_AHEAD_IDLE)
+    }
+
+    fn connect_with(&self, mut socket: TcpStream, lines: &str, read_ahead: usize) -> Result<Link> {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
@@ -87,7 +94,7 @@ impl Dialer {
         let stream = match &self.tls {
             None => Stream::Plain(socket),
             Some(config) => {
-                let connection = ClientConnection::new(Arc::clone(config), ServerName::from(address.ip()))?;
+                let connection = ClientConnection::new(Arc::clone(config), ServerName::from(self.address.ip()))?;
                 Stream::Tls(Box::new(TlsStream::new(connection.into(), socket, read_ahead)?))
             }
         };
@@ -106,16 +113,37 @@ impl Dialer {
         });
         if let (Some(identity), Some(fields)) = (&self.identity, connect.as_object_mut()) {
             let info: serde_json::Value = serde_json::from_slice(info).context("INFO is not JSON")?;
-            let nonce = info.get("nonce").and_then(serde_json::Value::as_str).context("INFO has no nonce to sign")?;
-            fields.insert("jwt".into(), identity.jwt().into());
-            fields.insert("sig".into(), identity.sign(nonce.as_bytes())?.into());
+            let nonce = info.get("nonce").and_then(serde_json::Value::as_str);
+            fields.extend(identity.proof(nonce)?);
         }
         Ok(format!("CONNECT {connect}\r\n{lines}PING\r\n"))
     }
 }
 
+/// A TCP connection to `address`, from `source` where it is given.
+///
+/// # Errors
+///
+/// When there is none within [`PATIENCE`].
+pub(crate) fn open(address: SocketAddr, source: Option<Ipv4Addr>) -> Result<TcpStream> {
+    let context = || format!("cannot connect to `{address}`");
+    let Some(source) = source else {
+        return TcpStream::connect_timeout(&address, PATIENCE).with_context(context);
+    };
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    // Without it a port in TIME_WAIT counts as taken, whoever it was connected to.
+    socket.set_reuse_address(true)?;
+    socket.bind(&SocketAddr::from((source, 0)).into())?;
+    socket.connect_timeout(&address.into(), PATIENCE).with_context(context)?;
+    Ok(socket.into())
+}
+
 /// The first line of a server, without the verb.
-fn read_info(socket: &mut TcpStream) -> Result<Vec<u8>> {
+///
+/// # Errors
+///
+/// When something else comes, or nothing.
+pub(crate) fn read_info(socket: &mut TcpStream) -> Result<Vec<u8>> {
     let mut line = Vec::with_capacity(1024);
     let mut part = [0; 4096];
     loop {

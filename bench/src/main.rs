@@ -5,6 +5,7 @@
 //! in `bench/README.md`.
 
 mod args;
+mod attack;
 mod compare;
 mod contender;
 mod exchange;
@@ -14,14 +15,17 @@ mod forwarder;
 mod histogram;
 mod inbox;
 mod link;
+mod monitor;
 mod plot;
 mod process;
 mod publisher;
+mod realm;
 mod receiver;
 mod record;
 mod report;
 mod rounds;
 mod run;
+mod scale;
 mod scenario;
 mod security;
 mod shape;
@@ -34,6 +38,7 @@ mod tls_stream;
 mod traffic;
 mod via;
 mod wire;
+mod witness;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -43,7 +48,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 
-use crate::args::{Arguments, Command, Compare, Plot, Window};
+use crate::args::{Arguments, Attack, Command, Compare, Plot, Scale, Servers, Window};
 use crate::compare::{Outcome, Plan, compare};
 use crate::contender::{Contender, Kind};
 use crate::forwarder::TlsFiles;
@@ -56,6 +61,9 @@ fn main() -> ExitCode {
         Command::Compare(options) => run_compare(&options),
         Command::Forwarder(window) => run_forwarder(&window),
         Command::Plot(options) => run_plot(&options),
+        Command::Scale(options) => run_scale(&options),
+        Command::Attack(options) => run_attack(&options),
+        Command::Assault { order } => attack::assault::carry_out(&order).map(|()| true),
         Command::List => list(),
         Command::Forward { listen, chain, key } => {
             let tls = chain.zip(key).map(|(chain, key)| TlsFiles { chain, key });
@@ -80,7 +88,7 @@ fn run_compare(options: &Compare) -> Result<bool> {
         rounds: if options.smoke { 1 } else { options.window.rounds.into() },
         pace: if options.smoke { smoke_pace() } else { pace(&options.window) },
     };
-    let circumstances = circumstances(&plan, Some(&options.window))?;
+    let circumstances = circumstances(&plan.contenders, plan.rounds, Some(plan.pace), Some(&options.window))?;
     let outcome = measure(&plan, &options.window)?;
     let names: Vec<&str> = plan.scenarios.iter().map(|scenario| scenario.name).collect();
     let targets = match plan.contenders.as_slice() {
@@ -111,7 +119,12 @@ fn run_forwarder(window: &Window) -> Result<bool> {
         pace: pace(window),
     };
     let outcome = measure(&plan, window)?;
-    let tables = report::markdown(&circumstances(&plan, Some(window))?, &plan.scenarios, &outcome.records, &[]);
+    let tables = report::markdown(
+        &circumstances(&plan.contenders, plan.rounds, Some(plan.pace), Some(window))?,
+        &plan.scenarios,
+        &outcome.records,
+        &[],
+    );
     std::io::stdout().write_all(tables.as_bytes())?;
     told(&outcome.failures)
 }
@@ -129,10 +142,47 @@ fn run_plot(options: &Plot) -> Result<bool> {
         pace: if options.smoke { smoke_pace() } else { plot_pace() },
     };
     process::raise_file_limit();
-    let mut data = plot::Data::new(circumstances(&plan, None)?);
+    let mut data = plot::Data::new(circumstances(&plan.contenders, plan.rounds, Some(plan.pace), None)?);
     plot::measure(&plan, &options.sweep, options.smoke, &mut data)?;
     plot::draw(&data, &options.out)?;
     told(&data.failures)
+}
+
+fn run_scale(options: &Scale) -> Result<bool> {
+    let runs = scale::chosen(&options.run)?;
+    let contenders = side_by_side(&options.servers)?;
+    let rounds = usize::from(options.rounds);
+    let circumstances = circumstances(&contenders, rounds, None, None)?;
+    process::raise_file_limit();
+    let (rows, failures) = scale::measure(&contenders, &runs, rounds, options.smoke);
+    std::io::stdout().write_all(scale::markdown(&circumstances, &runs, &rows).as_bytes())?;
+    if let Some(path) = &options.json {
+        scale::save(path, &circumstances, &rows, &failures)?;
+    }
+    told(&failures)
+}
+
+fn run_attack(options: &Attack) -> Result<bool> {
+    let attacks = attack::chosen(&options.only)?;
+    let contenders = side_by_side(&options.servers)?;
+    let rounds = usize::from(options.rounds);
+    let circumstances = circumstances(&contenders, rounds, None, None)?;
+    process::raise_file_limit();
+    let (rows, failures) = attack::measure(&contenders, &attacks, rounds, options.smoke);
+    std::io::stdout().write_all(attack::markdown(&circumstances, &attacks, &rows).as_bytes())?;
+    if let Some(path) = &options.json {
+        attack::save(path, &circumstances, &rows, &failures)?;
+    }
+    told(&failures)
+}
+
+/// Cordon, and nats-server where it is named.
+fn side_by_side(servers: &Servers) -> Result<Vec<Contender>> {
+    let mut contenders = vec![cordon(servers.cordon.as_deref(), None)?];
+    if let Some(path) = &servers.nats_server {
+        contenders.push(nats("nats-server", Some(path), None)?);
+    }
+    Ok(contenders)
 }
 
 /// The forwarder, which is this program.
@@ -215,16 +265,21 @@ fn smoke_pace() -> Pace {
     Pace { warm_up: Duration::from_millis(50), window: Duration::from_millis(250), connections_divisor: 20 }
 }
 
-fn circumstances(plan: &Plan, window: Option<&Window>) -> Result<Circumstances> {
+fn circumstances(
+    contenders: &[Contender],
+    rounds: usize,
+    pace: Option<Pace>,
+    window: Option<&Window>,
+) -> Result<Circumstances> {
     let (processor, kernel) = Circumstances::machine();
     let version = |contender: &Contender| Ok((contender.name.clone(), contender.version()?));
     Ok(Circumstances {
-        servers: plan.contenders.iter().map(version).collect::<Result<_>>()?,
+        servers: contenders.iter().map(version).collect::<Result<_>>()?,
         processor,
         cores: cores(),
         kernel,
-        window_seconds: plan.pace.window.as_secs_f64(),
-        rounds: plan.rounds,
+        window_seconds: pace.map_or(0.0, |pace| pace.window.as_secs_f64()),
+        rounds,
         server_cpus: window.and_then(|window| window.server_cpus.clone()),
         client_cpus: window.and_then(|window| window.client_cpus.clone()),
     })

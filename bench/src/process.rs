@@ -78,16 +78,23 @@ fn ticks_per_second() -> f64 {
     })
 }
 
+/// Files that this process may open, if it asks: the hard limit of the system.
+pub(crate) fn file_limit() -> usize {
+    let pid = std::process::id().to_string();
+    let hard = Command::new("prlimit").args(["--pid", &pid, "--nofile", "--noheadings", "--output=HARD"]).output().ok();
+    let text = hard.and_then(|hard| String::from_utf8(hard.stdout).ok()).unwrap_or_default();
+    if text.trim() == "unlimited" { usize::MAX } else { text.trim().parse().unwrap_or(1024) }
+}
+
 /// Lets this process open as many files as the system allows it; thousands of connections need it.
 pub(crate) fn raise_file_limit() {
     let pid = std::process::id().to_string();
-    let hard = Command::new("prlimit").args(["--pid", &pid, "--nofile", "--noheadings", "--output=HARD"]).output().ok();
-    let Some(hard) = hard.and_then(|hard| String::from_utf8(hard.stdout).ok()) else {
+    let hard = file_limit();
+    if hard == usize::MAX {
         return;
-    };
-    let both = format!("--nofile={0}:{0}", hard.trim());
+    }
     // Where this fails, opening the connections fails later, with its own error.
-    drop(Command::new("prlimit").args(["--pid", &pid, &both]).status());
+    drop(Command::new("prlimit").args(["--pid", &pid, &format!("--nofile={hard}:{hard}")]).status());
 }
 
 /// Files that this process may open, if Linux says so.

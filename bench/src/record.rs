@@ -77,6 +77,14 @@ impl Circumstances {
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         (name.to_owned(), kernel.trim().to_owned())
     }
+
+    /// The lines above the tables of a run at scale or under attack: who, and where.
+    pub(crate) fn heading(&self) -> String {
+        let mut lines: Vec<String> =
+            self.servers.iter().map(|(name, version)| format!("- {name}: {version}")).collect();
+        lines.push(format!("- {}, {} cores, Linux {}", self.processor, self.cores, self.kernel));
+        lines.join("\n") + "\n"
+    }
 }
 
 /// Writes every run, and how the targets stand, to `path`.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use crate::link::Dialer;
-use crate::tenancy::Tenancy;
+use crate::tenancy::{Identity, Tenancy};
 use crate::tls::Certificate;
 
 /// What a scenario asks for.
@@ -31,6 +31,18 @@ pub(crate) enum Security {
     Tls(Certificate),
     /// Operator, accounts and users.
     Tenants(Tenancy),
+    /// What a run has put together by itself.
+    Own(Own),
+}
+
+/// Lines of a configuration, and who connects by it.
+pub(crate) struct Own {
+    /// The lines, but for TLS.
+    pub(crate) lines: String,
+    /// TLS, if clients use it.
+    pub(crate) tls: Option<Certificate>,
+    /// Users, taken in turn; nobody is asked who they are when there are none.
+    pub(crate) users: Vec<Arc<Identity>>,
 }
 
 impl Security {
@@ -54,10 +66,12 @@ impl Security {
             address,
             tls: match self {
                 Self::Tls(certificate) => Some(Arc::clone(&certificate.client)),
+                Self::Own(own) => own.tls.as_ref().map(|certificate| Arc::clone(&certificate.client)),
                 Self::Plain | Self::Tenants(_) => None,
             },
             identity: match self {
                 Self::Tenants(tenancy) => tenancy.identity(tenant),
+                Self::Own(own) => own.users.get(tenant % own.users.len().max(1)).cloned(),
                 Self::Plain | Self::Tls(_) => None,
             },
         }

@@ -29,9 +29,21 @@ pub(crate) struct Tenancy {
 }
 
 /// A user: what it shows, and what it signs with.
-pub(crate) struct Identity {
-    jwt: String,
-    seed: Seed,
+pub(crate) enum Identity {
+    /// Of a JWT account.
+    Jwt {
+        /// The user's JWT.
+        jwt: String,
+        /// What it signs nonces with.
+        seed: Seed,
+    },
+    /// Of a configuration.
+    Password {
+        /// Name.
+        user: String,
+        /// Password.
+        password: String,
+    },
 }
 
 impl Tenancy {
@@ -129,23 +141,25 @@ impl Tenancy {
         let seed = Seed::generate(Role::User, &mut OsRng);
         let claims = UserClaims::new(UserKey::try_from(seed.public())?);
         let jwt = claims.encode(account, ISSUED_AT)?;
-        self.users.push(Arc::new(Identity { jwt, seed }));
+        self.users.push(Arc::new(Identity::Jwt { jwt, seed }));
         Ok(())
     }
 }
 
 impl Identity {
-    /// The user's JWT.
-    pub(crate) fn jwt(&self) -> &str {
-        &self.jwt
-    }
-
-    /// The signature over a server's nonce, as CONNECT carries it.
+    /// What CONNECT shows of it, with the signature over a server's nonce where it signs.
     ///
     /// # Errors
     ///
-    /// Only if the seed cannot sign, which that of a user can.
-    pub(crate) fn sign(&self, nonce: &[u8]) -> Result<String> {
-        Ok(BASE64URL_NOPAD.encode(&self.seed.sign(nonce)?))
+    /// When there is no nonce to sign.
+    pub(crate) fn proof(&self, nonce: Option<&str>) -> Result<serde_json::Map<String, serde_json::Value>> {
+        let fields = match self {
+            Self::Jwt { jwt, seed } => {
+                let signature = seed.sign(nonce.context("INFO has no nonce to sign")?.as_bytes())?;
+                [("jwt", jwt.clone()), ("sig", BASE64URL_NOPAD.encode(&signature))]
+            }
+            Self::Password { user, password } => [("user", user.clone()), ("pass", password.clone())],
+        };
+        Ok(fields.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect())
     }
 }

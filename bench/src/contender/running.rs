@@ -19,34 +19,43 @@ use crate::via::Via;
 /// The last part of what a server printed is shown when it fails.
 const SHOWN_BYTES: usize = 2_000;
 
+/// The configuration, in the server's folder.
+const CONFIGURATION: &str = "server.conf";
+
 /// A running server.
 pub(crate) struct Running {
     child: Child,
-    kind: Kind,
     address: SocketAddr,
     folder: TempDir,
     started_in: Duration,
+    contender: Contender,
 }
 
 impl Running {
     pub(super) fn start(contender: &Contender, security: &Security) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("cordon-bench-").tempdir()?;
         let address = free_address()?;
-        let configuration = folder.path().join("server.conf");
-        fs::write(&configuration, config::text(contender.kind, address, security))?;
-        let output = File::create(folder.path().join("output"))?;
+        fs::write(folder.path().join(CONFIGURATION), config::text(contender.kind, address, security))?;
         let start = Instant::now();
-        let child = command(contender, &configuration, address, security)
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output)
-            .spawn()
-            .with_context(|| format!("cannot run `{}`", contender.binary.display()))?;
-        let mut running = Self { child, kind: contender.kind, address, folder, started_in: Duration::ZERO };
+        let child = spawn(contender, folder.path(), address, security)?;
+        let (contender, started_in) = (contender.clone(), Duration::ZERO);
+        let mut running = Self { child, address, folder, started_in, contender };
         running.await_greeting()?;
         running.started_in = start.elapsed();
         Ok(running)
+    }
+
+    /// Ends the server at once, as a loss of power would, and starts it again with the same configuration, folder and
+    /// address. Returns before it serves.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be run again.
+    pub(crate) fn restart(&mut self, security: &Security) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        self.child = spawn(&self.contender, self.folder.path(), self.address, security)?;
+        Ok(())
     }
 
     /// Where clients connect.
@@ -61,7 +70,7 @@ impl Running {
 
     /// What carries traffic to it.
     pub(crate) fn via(&self) -> Via {
-        match self.kind {
+        match self.contender.kind {
             Kind::Forwarder => Via::Forwarder,
             Kind::Cordon | Kind::Nats => Via::Server,
         }
@@ -112,6 +121,17 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn spawn(contender: &Contender, folder: &Path, address: SocketAddr, security: &Security) -> Result<Child> {
+    let output = File::options().create(true).append(true).open(folder.join("output"))?;
+    command(contender, &folder.join(CONFIGURATION), address, security)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output)
+        .spawn()
+        .with_context(|| format!("cannot run `{}`", contender.binary.display()))
 }
 
 /// The command line, through `taskset` where CPUs are given: that replaces itself, so the process id stays.

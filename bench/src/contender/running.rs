@@ -12,10 +12,11 @@ use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
 use super::{Contender, Kind, config};
-use crate::link::PATIENCE;
 use crate::security::Security;
 use crate::via::Via;
 
+/// Reading thousands of accounts takes a server a while, and a busy machine longer.
+const START_PATIENCE: Duration = Duration::from_mins(1);
 /// The last part of what a server printed is shown when it fails.
 const SHOWN_BYTES: usize = 2_000;
 
@@ -107,8 +108,9 @@ impl Running {
                 return Ok(());
             }
             self.check()?;
-            if start.elapsed() > PATIENCE {
-                bail!("no INFO on `{}` within {} s; it printed:\n{}", self.address, PATIENCE.as_secs(), self.output());
+            if start.elapsed() > START_PATIENCE {
+                let seconds = START_PATIENCE.as_secs();
+                bail!("no INFO on `{}` within {seconds} s; it printed:\n{}", self.address, self.output());
             }
             thread::sleep(Duration::from_millis(5));
         }

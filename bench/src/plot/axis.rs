@@ -15,6 +15,8 @@ pub(super) enum Scale {
 const LINES: f64 = 5.0;
 /// An axis over fewer decades also has lines at 2 and 5.
 const DECADES_FEW: f64 = 2.6;
+/// An axis over even fewer has lines at most digits.
+const DECADES_FEWEST: f64 = 0.9;
 
 /// An axis over a range of values.
 #[derive(Clone, Copy, Debug)]
@@ -55,8 +57,12 @@ impl Axis {
                 (0..20).map(|number| f64::from(number) * step).collect::<Vec<_>>()
             }
             Scale::Log => {
-                let few = (self.high / self.low).log10() < DECADES_FEW;
-                let steps: &[f64] = if few { &[1.0, 2.0, 5.0] } else { &[1.0] };
+                let decades = (self.high / self.low).log10();
+                let steps: &[f64] = match decades {
+                    ..DECADES_FEWEST => &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0],
+                    ..DECADES_FEW => &[1.0, 2.0, 5.0],
+                    _ => &[1.0],
+                };
                 (-6..10).flat_map(|decade| steps.iter().map(move |step| step * 10f64.powi(decade))).collect()
             }
         };
@@ -109,6 +115,8 @@ mod tests {
             (Scale::Linear, 1.0, 99_000.0),
             (Scale::Log, 0.03, 40.0),
             (Scale::Log, 20.0, 300.0),
+            (Scale::Log, 40.0, 70.0),
+            (Scale::Log, 18.0, 80.0),
             (Scale::Log, 2_000.0, 12e6),
         ] {
             let lines = Axis::roomy(scale, low, high).lines();

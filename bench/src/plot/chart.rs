@@ -12,7 +12,7 @@ use crate::spread::Spread;
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 380.0;
 const LEFT: f64 = 76.0;
-const RIGHT: f64 = 24.0;
+const RIGHT: f64 = 36.0;
 const TOP: f64 = 66.0;
 const BOTTOM: f64 = 58.0;
 

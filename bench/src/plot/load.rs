@@ -11,8 +11,10 @@ use crate::run::Run;
 use crate::scenario::connect_many;
 use crate::traffic::joined;
 
-/// Threads that let users in, one after another each.
+/// Threads that connect, one connection after another each.
 const THREADS: usize = 4;
+/// Connects beside idle connections: enough to time, and few enough for the ports that a machine has.
+pub(super) const VISITS: usize = 2_000;
 /// What a server does shortly after something came is part of it; so many warm-ups are waited for that.
 const SETTLE: u32 = 5;
 
@@ -26,17 +28,21 @@ pub(super) fn with_memory(run: &Run<'_>, mut figures: Vec<Figure>) -> Result<Vec
     Ok(figures)
 }
 
-/// `count` connections: how fast they are let in, and the memory with them.
+/// `count` idle connections: the memory with them, and how fast further ones are let in (and go again).
 ///
 /// # Errors
 ///
 /// When one is refused.
 pub(super) fn connections(run: &Run<'_>, count: usize) -> Result<Vec<Figure>> {
-    let mark = run.mark(0)?;
     let links = connect_many(run, count)?;
-    let figures = run.since(&mark, links.len() as u64)?;
     thread::sleep(run.pace.warm_up * SETTLE);
-    with_memory(run, figures)
+    let memory = with_memory(run, Vec::new())?;
+    let mark = run.mark(0)?;
+    visit(run, VISITS)?;
+    let mut figures = run.since(&mark, VISITS as u64)?;
+    figures.extend(memory);
+    drop(links);
+    Ok(figures)
 }
 
 /// `count` accounts in the resolver's preload: the time from the start of the process until one user of each was
@@ -48,6 +54,16 @@ pub(super) fn connections(run: &Run<'_>, count: usize) -> Result<Vec<Figure>> {
 pub(super) fn accounts(run: &Run<'_>, count: usize) -> Result<Vec<Figure>> {
     let mark = run.mark(0)?;
     let begun = Instant::now();
+    visit(run, count)?;
+    let seconds = (run.server.started_in() + begun.elapsed()).as_secs_f64();
+    let mut figures = run.since(&mark, count as u64)?;
+    figures.push(Figure::new(Metric::LoadSeconds, seconds));
+    thread::sleep(run.pace.warm_up * SETTLE);
+    with_memory(run, figures)
+}
+
+/// Connects `count` times, as so many tenants in turn, and leaves at once.
+fn visit(run: &Run<'_>, count: usize) -> Result<()> {
     thread::scope(|scope| {
         let visits: Vec<_> = (0..THREADS)
             .map(|thread| {
@@ -56,10 +72,5 @@ pub(super) fn accounts(run: &Run<'_>, count: usize) -> Result<Vec<Figure>> {
             })
             .collect();
         visits.into_iter().try_for_each(joined)
-    })?;
-    let seconds = (run.server.started_in() + begun.elapsed()).as_secs_f64();
-    let mut figures = run.since(&mark, count as u64)?;
-    figures.push(Figure::new(Metric::LoadSeconds, seconds));
-    thread::sleep(run.pace.warm_up * SETTLE);
-    with_memory(run, figures)
+    })
 }

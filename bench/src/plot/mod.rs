@@ -23,8 +23,8 @@ use crate::spread::Spread;
 
 /// The file with all figures, beside the plots.
 const DATA_FILE: &str = "figures.json";
-/// Files that a process needs beside its connections.
-const OTHER_FILES: u64 = 100;
+/// Files that a process needs beside its connections: the forwarder keeps even those that left.
+const OTHER_FILES: u64 = 100 + load::VISITS as u64;
 /// How many of its points a smoke run takes of each sweep.
 const SMOKE_POINTS: usize = 2;
 

@@ -111,7 +111,13 @@ pub(super) const SWEEPS: [Sweep; 5] = [
         entry: |_| Entry::Plain,
         measure: load::connections,
         charts: &[
-            chart("rate", "Connects per second", "connects to PONG per second", Metric::PerSecond, Scale::Linear),
+            chart(
+                "rate",
+                "Connects per second beside idle connections",
+                "connects to PONG per second",
+                Metric::PerSecond,
+                Scale::Linear,
+            ),
             chart("memory", "Memory with idle connections", "resident memory, MiB", Metric::RssMib, Scale::Log),
         ],
     },

@@ -93,16 +93,21 @@ pub(super) fn connect(run: &Run<'_>) -> Result<Vec<Link>> {
 ///
 /// When the server refuses one.
 pub(super) fn subscribe(links: &mut [Link], count: usize) -> Result<()> {
-    for (index, link) in links.iter_mut().enumerate() {
-        let mut lines = String::new();
-        for number in (index..count).step_by(CONNECTIONS) {
-            // Writing to a `String` cannot fail.
-            let _ = write!(lines, "SUB {} {number}\r\n", pattern(number));
+    // A server may take longer over a million than any single answer is waited for.
+    for first in (0..count).step_by(SUBSCRIPTIONS) {
+        let numbers = first..count.min(first + SUBSCRIPTIONS);
+        for (index, link) in links.iter_mut().enumerate() {
+            let mut lines = String::new();
+            for number in numbers.clone().skip(index).step_by(CONNECTIONS) {
+                // Writing to a `String` cannot fail.
+                let _ = write!(lines, "SUB {} {number}\r\n", pattern(number));
+            }
+            lines.push_str("PING\r\n");
+            link.send(lines.as_bytes())?;
         }
-        lines.push_str("PING\r\n");
-        link.send(lines.as_bytes())?;
+        links.iter_mut().try_for_each(Link::await_pong)?;
     }
-    links.iter_mut().try_for_each(Link::await_pong)
+    Ok(())
 }
 
 /// One message to each subject, in random order.

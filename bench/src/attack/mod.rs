@@ -78,7 +78,7 @@ pub(crate) fn all() -> Vec<Attack> {
     let hashed = |attack: Attack, ground, with_nats| Attack {
         ground,
         with_nats,
-        bound: attack.bound + crate::cores() as u64 * HASHING,
+        bound: attack.bound + crate::setup::cores() as u64 * HASHING,
         ..attack
     };
     let tenant = |name, title, kind, per_second, bound| Attack {

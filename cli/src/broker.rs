@@ -12,7 +12,7 @@ use cordon_server::{RunningBroker, StartError};
 use crate::command::broker_list::BrokerList;
 use crate::files::{self, Readable};
 use crate::lifecycle::{self, Signals};
-use crate::{log, output};
+use crate::{dumps, log, output};
 
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -80,6 +80,7 @@ impl BrokerRun {
             return Ok(());
         }
         log::start(log::Shape::Server, loaded.log.debug || loaded.log.trace, loaded.log.file.as_deref())?;
+        dumps::forbid();
         let mut signals = Signals::listen()?;
         tracing::info!("Starting cordon");
         tracing::info!("  Version:  {}", env!("CARGO_PKG_VERSION"));

@@ -12,7 +12,7 @@ use crate::data_folder::{self, DataFolder, Run};
 use crate::lifecycle::Signals;
 use crate::serve::control_plane::{self, Keeping};
 use crate::serve::{certificate, setup};
-use crate::{log, output};
+use crate::{dumps, log, output};
 
 #[derive(Args, Debug)]
 pub(crate) struct Control {
@@ -47,6 +47,7 @@ pub(crate) struct Control {
 impl Control {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         log::start(log::Shape::Plain, self.debug, None)?;
+        dumps::forbid();
         let mut signals = Signals::listen()?;
         let clock = Clock::system();
         let mut folder = DataFolder::open(&self.data)?;

@@ -7,6 +7,7 @@ mod command;
 mod control;
 mod data_folder;
 mod demo;
+mod dumps;
 mod failure;
 mod files;
 mod lifecycle;

@@ -26,6 +26,7 @@ pub mod api;
 pub mod binary;
 pub mod certificates;
 pub mod client;
+pub mod memory;
 pub mod model;
 pub mod peer;
 pub mod process;

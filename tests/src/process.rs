@@ -35,7 +35,8 @@ impl Process {
         let file = File::options().create(true).append(true).open(&log).unwrap();
         let mut command = command(folder);
         if debug {
-            command.env("CORDON_LOG", "debug");
+            // A dump is what the story looks for secrets in.
+            command.env("CORDON_LOG", "trace").env("CORDON_CORE_DUMPS", "allow");
         }
         let child =
             command.args(arguments).stdout(file.try_clone().unwrap()).stderr(file).kill_on_drop(true).spawn().unwrap();
@@ -55,6 +56,11 @@ impl Process {
     /// Ends it as power loss would: without a word to it.
     pub async fn kill(&mut self) {
         self.child.kill().await.unwrap();
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
     }
 
     /// Sends it a signal by name, such as `TERM`.

@@ -5,22 +5,28 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use secrecy::ExposeSecret as _;
+use zeroize::Zeroizing;
 
 use super::setup::{TENANT, USER};
 use super::{Serve, Site};
 use crate::data_folder;
 use crate::output::say;
 
+/// More than the announcement takes with the longest paths, bytes.
+const ROOM: usize = 64 * 1024;
+
 /// Prints addresses, files and lines to paste.
 pub(crate) fn ready(site: &Site, serve: &Serve) {
     say(&text(site, serve));
 }
 
-fn text(site: &Site, serve: &Serve) -> String {
+/// The text, which holds the owner's token once: it is wiped after it was shown, and never moves while it grows.
+fn text(site: &Site, serve: &Serve) -> Zeroizing<String> {
     let paths = site.folder.paths();
     let client = format!("tls://{}", shown(site.broker.client_address));
     let creds = paths.creds().join(format!("{TENANT}-{USER}.creds"));
-    let mut text = String::from("\nCordon is ready.\n\n");
+    let mut text = Zeroizing::new(String::with_capacity(ROOM));
+    text.push_str("\nCordon is ready.\n\n");
     let mut line = |name: &str, value: &str| {
         // Writing to a string cannot fail.
         let _written = writeln!(text, "  {name:<13}{value}");
@@ -35,7 +41,7 @@ fn text(site: &Site, serve: &Serve) -> String {
     line("", &format!("{} (system account)", paths.system_creds().display()));
     line("admin token", &paths.admin_token().display().to_string());
     if let Some(made) = &site.made {
-        line("", &format!("{} (shown this once)", made.token.expose_secret()));
+        line("", &Zeroizing::new([made.token.expose_secret(), " (shown this once)"].concat()));
     }
     text.push_str("\nTry it, in another terminal:\n\n");
     let nats = format!("nats --server {client} --tlsca {} --creds {}", quoted(&paths.ca()), quoted(&creds));

@@ -24,7 +24,7 @@ use cordon_server::RunningBroker;
 
 use crate::data_folder::{self, DataFolder, Run};
 use crate::lifecycle::{self, Signals};
-use crate::log;
+use crate::{dumps, log};
 
 /// How long the first pushes are waited for before the installation is called ready all the same.
 const PUSH_WAIT: Duration = Duration::from_secs(15);
@@ -58,7 +58,7 @@ pub(crate) struct Site {
     pub(crate) folder: DataFolder,
     pub(crate) broker: RunningBroker,
     pub(crate) control: RunningControl,
-    /// What the first start made; `None` at later ones.
+    /// What the first start made, until it has been announced; `None` at later ones.
     pub(crate) made: Option<setup::Made>,
     certificate_names: Vec<String>,
 }
@@ -66,13 +66,15 @@ pub(crate) struct Site {
 impl Serve {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         log::start(log::Shape::Plain, self.debug, None)?;
+        dumps::forbid();
         let mut signals = Signals::listen()?;
-        let site = tokio::select! {
+        let mut site = tokio::select! {
             site = Site::start(&self) => site?,
             // Whatever was done is on disk and taken up at the next start.
             _ = signals.next() => return Ok(()),
         };
         announce::ready(&site, &self);
+        site.made = None;
         let wish = signals.until_end(async || site.reload()).await;
         site.end(wish, &mut signals).await;
         Ok(())

@@ -13,6 +13,7 @@ use cordon_admin::model::{IssuedUser, NewAccount, NewOperator, NewToken, NewUser
 use cordon_admin::roles::RoleName;
 use cordon_admin::store::{OperatorRow, Page};
 use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
 
 use crate::data_folder::DataFolder;
 use crate::files::{self, Readable};
@@ -78,7 +79,8 @@ pub(crate) async fn owner_token(issuer: &Issuer, path: &Path) -> anyhow::Result<
     };
     let issued = issuer.create_token(&act(), &new).await.context("the owner's token cannot be made")?;
     let secret = SecretString::from(issued.secret.context("the owner's token has no secret")?);
-    files::write(path, format!("{}\n", secret.expose_secret()).as_bytes(), Readable::ByOwner)?;
+    let line = Zeroizing::new([secret.expose_secret(), "\n"].concat());
+    files::write(path, line.as_bytes(), Readable::ByOwner)?;
     Ok(secret)
 }
 

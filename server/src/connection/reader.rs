@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::tcp::OwnedReadHalf;
+use zeroize::Zeroize as _;
 
 use crate::connection::socket::Socket;
 use crate::limits::{DIRECT_FROM, FIRST_READ, READ_BUFFER, READ_STEP};
@@ -45,6 +46,14 @@ pub(super) enum Read {
     End,
 }
 
+/// A peer that went away in the middle of its CONNECT leaves nothing of it.
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut tail = std::mem::take(&mut self.tail);
+        self.forget(&mut tail);
+    }
+}
+
 impl Reader {
     pub(super) fn new(half: OwnedReadHalf, socket: Arc<Socket>) -> Self {
         Self { half, socket, tail: Vec::new(), wanted: 0, most: FIRST_READ }
@@ -57,9 +66,10 @@ impl Reader {
 
     /// Shows `consume` what is left over from earlier, without reading.
     pub(super) fn replay(&mut self, consume: &mut dyn FnMut(&[u8]) -> Consumed) {
-        let tail = std::mem::take(&mut self.tail);
+        let mut tail = std::mem::take(&mut self.tail);
         let consumed = consume(&tail);
         self.keep(&tail, &consumed);
+        self.forget(&mut tail);
     }
 
     /// Takes plain text that TLS already holds, right after the handshake.
@@ -119,10 +129,9 @@ impl Reader {
             return Poll::Ready(Ok(Read::End));
         }
         head.copy_from_slice(&self.tail);
-        let bytes = buffer.get(..kept + count).unwrap_or_default();
+        let bytes = buffer.get_mut(..kept + count).unwrap_or_default();
         let consumed = consume(bytes);
-        self.tail.clear();
-        self.keep(bytes, &consumed);
+        self.keep_all_of(bytes, &consumed);
         Poll::Ready(Ok(Read::Some))
     }
 
@@ -203,13 +212,30 @@ impl Reader {
             if let Some(head) = buffer.get_mut(..kept) {
                 head.copy_from_slice(&self.tail);
             }
-            let bytes = buffer.get(..kept + fresh).unwrap_or_default();
+            let bytes = buffer.get_mut(..kept + fresh).unwrap_or_default();
             let consumed = consume(bytes);
-            self.tail.clear();
-            self.keep(bytes, &consumed);
+            self.keep_all_of(bytes, &consumed);
         }
         buffer.truncate(buffer.len().clamp(READ_BUFFER, READ_BUFFER * 4));
         Poll::Ready(Ok(if ended { Read::End } else { Read::Some }))
+    }
+
+    /// Keeps the rest of what was at hand, `tail` included.
+    fn keep_all_of(&mut self, bytes: &mut [u8], consumed: &Consumed) {
+        let mut tail = std::mem::take(&mut self.tail);
+        self.forget(&mut tail);
+        tail.clear();
+        self.tail = tail;
+        self.keep(bytes, consumed);
+        self.forget(bytes);
+    }
+
+    /// Before the peer has proved who it is, what it sends may be a password or a token: it does not stay in
+    /// memory that others use.
+    fn forget(&self, bytes: &mut [u8]) {
+        if self.most == FIRST_READ {
+            bytes.zeroize();
+        }
     }
 
     fn keep(&mut self, bytes: &[u8], consumed: &Consumed) {

@@ -17,6 +17,7 @@ use cordon_accounts::reason::Reason;
 use cordon_auth::refusal::ClosePolicy;
 use rustls_pki_types::CertificateDer;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use crate::connection::Connection;
 use crate::connection::close::Closing;
@@ -72,7 +73,7 @@ pub(super) enum Phase {
 enum Pending {
     /// Admit a peer that sends no CONNECT, as the configuration says.
     Anonymous,
-    Connect(Vec<u8>),
+    Connect(Zeroizing<Vec<u8>>),
     End(Box<Closing>),
 }
 
@@ -263,7 +264,7 @@ impl Session {
                     self.connection.traffic.rtt.store(rtt.as_nanos() as u64, Ordering::Relaxed);
                 }
             }
-            Frame::Connect(json) => self.pending = Some(Pending::Connect(json.to_vec())),
+            Frame::Connect(json) => self.pending = Some(Pending::Connect(Zeroizing::new(json.to_vec()))),
             Frame::Info(json) => {
                 if serde_json::from_slice::<serde::de::IgnoredAny>(json).is_err() {
                     self.pending = Some(Pending::End(Box::new(Closing::breach(ProtocolError::Json("INFO")))));

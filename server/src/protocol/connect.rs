@@ -6,6 +6,7 @@
 use cordon_auth::proof::ConnectCredentials;
 use secrecy::SecretString;
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::protocol::error::ProtocolError;
 
@@ -88,8 +89,8 @@ impl ConnectOptions {
             "sig" => credentials.sig = some(text(value)?),
             "nkey" => credentials.nkey = some(text(value)?),
             "user" => credentials.user = some(text(value)?),
-            "pass" => credentials.pass = some(text(value)?).map(SecretString::from),
-            "auth_token" => credentials.auth_token = some(text(value)?).map(SecretString::from),
+            "pass" => credentials.pass = secret(value)?,
+            "auth_token" => credentials.auth_token = secret(value)?,
             "proxy_sig" => credentials.proxy_sig = some(text(value)?),
             "account" => credentials.account |= !text(value)?.is_empty(),
             "new_account" => credentials.account |= flag(&value)?,
@@ -108,6 +109,12 @@ fn text(value: Value) -> Result<String, ProtocolError> {
         Value::String(text) => Ok(text),
         _ => Err(BAD),
     }
+}
+
+/// The text is copied to where it is wiped, and wiped where it was: making it fit could leave a copy behind.
+fn secret(value: Value) -> Result<Option<SecretString>, ProtocolError> {
+    let text = Zeroizing::new(text(value)?);
+    Ok((!text.is_empty()).then(|| SecretString::from(text.as_str())))
 }
 
 fn some(text: String) -> Option<String> {

@@ -9,7 +9,7 @@ use crate::record::{Circumstances, LIMIT, Record};
 use crate::rounds::{of, ratios, values};
 use crate::scenario::Scenario;
 use crate::spread::{Spread, short};
-use crate::targets::Judged;
+use crate::targets::{Judged, Standing};
 
 /// Fewer rounds than this are not judged.
 const VERDICT_ROUNDS_MIN: usize = 3;
@@ -99,12 +99,21 @@ fn limit_cells(servers: &[Vec<(usize, f64)>], limit: &[(usize, f64)]) -> [String
 fn standings(scenarios: &[Scenario], targets: &[Judged]) -> String {
     let mut text = String::new();
     if !targets.is_empty() {
-        text.push_str("\n### Targets\n\n| scenario | figure | ratio | must | aim | |\n|---|---|--:|--:|--:|---|\n");
+        let count = |standing| targets.iter().filter(|judged| judged.standing == standing).count();
+        // Writing to a `String` cannot fail.
+        let _ = write!(
+            text,
+            "\n### Targets\n\nOf {} ratios {} reach what is aimed at, {} what must be reached, {} miss it.\n\n\
+             | scenario | figure | ratio | must | aim | |\n|---|---|--:|--:|--:|---|\n",
+            targets.len(),
+            count(Standing::Aim),
+            count(Standing::Must),
+            count(Standing::Missed),
+        );
     }
     for Judged { target, ratio, standing } in targets {
         let title = scenarios.iter().find(|scenario| scenario.name == target.scenario).map_or("", |found| found.title);
         let ratio = ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.2}"));
-        // Writing to a `String` cannot fail.
         let _ = writeln!(
             text,
             "| {title} | {} | {ratio} | {} | {} | {} |",
@@ -183,6 +192,7 @@ mod tests {
             "| scenario | A | B | ratio |  | limit | × limit |",
             "| 1:1, 16 B | 300 | 100 | 3.00 |  | 600 | 0.500 / 0.167 |",
             "| 1:1, 16 B | per second | 3.00 | 1.5 | 2.5 | aim |",
+            "Of 2 ratios 1 reach what is aimed at, 0 what must be reached, 0 miss it.",
             "| 1:1, 16 B | CPU each | – | 0.5 | 0.3 | not measured |",
         ] {
             assert!(text.contains(row), "{row} is not in\n{text}");

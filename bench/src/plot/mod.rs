@@ -165,6 +165,20 @@ mod tests {
     }
 
     #[test]
+    fn the_page_on_performance_shows_every_plot() {
+        let page = include_str!("../../../docs/performance.md");
+        for sweep in &SWEEPS {
+            for chart in sweep.charts {
+                let file = format!("(plots/{}-{}.svg)", sweep.name, chart.name);
+                assert!(page.contains(&file), "{file} is not in docs/performance.md");
+            }
+        }
+        let shown = page.matches("(plots/").count();
+        let charts: usize = SWEEPS.iter().map(|sweep| sweep.charts.len()).sum();
+        assert_eq!(shown, charts + 1, "plots that nothing draws, or the link to the figures is missing");
+    }
+
+    #[test]
     fn a_server_without_points_has_no_curve() {
         let mut data = data();
         data.points.retain(|point| point.server != "Cordon");

@@ -11,6 +11,7 @@
 //! | variable | what for |
 //! |---|---|
 //! | `CORDON_BIN` | a binary to test instead of the one that [`binary::cordon`] builds |
+//! | `CORDON_WRITE_DOCS` | write `docs/ways-in.md` and `docs/advisories.md` from their tables instead of comparing |
 //! | `CORDON_CRASH_SEED` | the moments of `crash.rs` again |
 //! | `CORDON_MODEL_SEED` | the topology and traffic of `topologies.rs` again |
 
@@ -22,6 +23,7 @@
     reason = "a harness of tests: what fails here is the story's failure"
 )]
 
+pub mod advisories;
 pub mod api;
 pub mod binary;
 pub mod certificates;
@@ -31,9 +33,11 @@ pub mod model;
 pub mod peer;
 pub mod process;
 pub mod serve;
+pub mod sources;
 pub mod tenant;
 pub mod tls;
 pub mod wait;
+pub mod ways;
 
 pub use api::{Answer, Api};
 pub use client::Client;

@@ -9,17 +9,21 @@ use data_encoding::BASE64URL_NOPAD;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use crate::wait::within;
+
+/// What a raw client speaks over: TLS, or a socket as it is.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send + std::fmt::Debug {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + std::fmt::Debug> Stream for T {}
 
 /// One raw client.
 #[derive(Debug)]
 pub struct Peer {
-    stream: TlsStream<TcpStream>,
+    stream: Box<dyn Stream>,
     seen: Vec<u8>,
     /// The INFO that the broker opened with.
     pub info: Value,
@@ -40,7 +44,13 @@ impl Peer {
         let (socket, info) = plain(address).await;
         let name = ServerName::from(address.ip());
         let stream = within("a TLS handshake", TlsConnector::from(config).connect(name, socket)).await?;
-        Ok(Self { stream, seen: Vec::new(), info })
+        Ok(Self { stream: Box::new(stream), seen: Vec::new(), info })
+    }
+
+    /// Connects to a broker without TLS and reads INFO.
+    pub async fn open_plain(address: SocketAddr) -> Self {
+        let (socket, info) = plain(address).await;
+        Self { stream: Box::new(socket), seen: Vec::new(), info }
     }
 
     /// CONNECT with creds, up to the answer to a first PING.
@@ -82,6 +92,22 @@ impl Peer {
         self.send("PING\r\n").await;
         let text = self.through("PONG\r\n").await;
         told(text.strip_suffix("PONG\r\n").unwrap())
+    }
+
+    /// As [`Peer::fence`], of a connection that the broker may have ended: what it said, and whether it has.
+    pub async fn fence_or_end(&mut self) -> (String, bool) {
+        self.try_send("PING\r\n").await;
+        loop {
+            let text = self.seen();
+            if let Some(at) = text.find("PONG\r\n") {
+                self.seen.drain(..at + "PONG\r\n".len());
+                return (told(text.get(..at).unwrap_or_default()), false);
+            }
+            if !self.more().await {
+                self.seen.clear();
+                return (told(&text), true);
+            }
+        }
     }
 
     /// Everything through the next `marker`.

@@ -120,7 +120,7 @@ impl Session {
             passage: Passage::default(),
         };
         let cleaned;
-        if frame.header_len > 0 && headers::has(message.header(), headers::REQUEST_INFO) {
+        if frame.header_len > 0 && headers::has_request_info(message.header()) {
             let header = headers::without(message.header(), headers::REQUEST_INFO);
             cleaned = [&header, message.payload()].concat();
             message.header_len = header.len();

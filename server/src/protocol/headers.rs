@@ -11,6 +11,13 @@ pub fn has(block: &[u8], name: &[u8]) -> bool {
     lines(block).any(|line| is_field(line, name))
 }
 
+/// Whether any line of `block` is the field [`REQUEST_INFO`], in any case.
+#[inline]
+pub fn has_request_info(block: &[u8]) -> bool {
+    // Most blocks are without the rarest letter of its name: one search decides.
+    memchr::memchr2(b'q', b'Q', block).is_some() && has(block, REQUEST_INFO)
+}
+
 /// The value of the first field called exactly `name`.
 pub fn value<'a>(block: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     lines(block).find_map(|line| {
@@ -77,8 +84,23 @@ mod tests {
     #[test]
     fn every_copy_of_a_field_goes_whatever_its_case() {
         let block = b"NATS/1.0\r\nA: 1\r\nNats-Request-Info: x\r\nnats-request-info : y\r\nNATS-REQUEST-INFO:z\r\nNats-Request-Info2: keep\r\n\r\n";
-        assert!(has(block, REQUEST_INFO));
+        assert!(has(block, REQUEST_INFO) && has_request_info(block));
         assert_eq!(without(block, REQUEST_INFO), b"NATS/1.0\r\nA: 1\r\nNats-Request-Info2: keep\r\n\r\n");
+    }
+
+    #[test]
+    fn the_broker_s_own_field_is_found_in_any_case() {
+        for (line, found) in [
+            ("Nats-Request-Info: x", true),
+            ("NATS-REQUEST-INFO:x", true),
+            (" nats-reQuest-info : x", true),
+            ("Nats-Re-quest-Info: x", false),
+            ("Q: Nats-Request-Info", false),
+            ("Nats-Trace-Dest: x", false),
+        ] {
+            let block = format!("NATS/1.0\r\nA: b\r\n{line}\r\n\r\n");
+            assert_eq!(has_request_info(block.as_bytes()), found, "{line}");
+        }
     }
 
     #[test]

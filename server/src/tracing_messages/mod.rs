@@ -4,6 +4,9 @@
 //! The report goes out in the publisher's account, once the message has been routed. What happens behind an import of
 //! another account is that account's business and not reported.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use serde_json::{Map, Value, json};
 
 use cordon_accounts::subject::matching;
@@ -67,8 +70,9 @@ impl<'a> Wish<'a> {
     /// The wish in a header block, if there is one.
     #[inline]
     pub fn of(header: &'a [u8]) -> Option<Self> {
-        // Almost no message is traced: one search decides.
-        memchr::memmem::find(header, DESTINATION)?;
+        // Almost no message is traced: one search decides, prepared once.
+        static SEARCH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(DESTINATION));
+        SEARCH.find(header)?;
         Self::parse(header)
     }
 

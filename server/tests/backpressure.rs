@@ -110,6 +110,26 @@ fn one_stalled_receiver_does_not_hold_up_the_others() {
 }
 
 #[test]
+fn one_slow_receiver_does_not_hold_up_the_others() {
+    let broker = TestBroker::open();
+    let mut slow = lazy(&broker);
+    let mut quick = lazy(&broker);
+    let mut publisher = broker.peer();
+    let message = format!("PUB foo 65536\r\n{}\r\n", "x".repeat(65536));
+    let body = format!("MSG foo 1 65536\r\n{}\r\n", "x".repeat(65536));
+    for round in 0..FLOOD {
+        publisher.exchange(format!("{message}PING\r\n"), "PONG\r\n");
+        quick.expect(&body);
+        if round % 4 == 0 {
+            slow.expect(&body);
+        }
+    }
+    let stalled = broker.running.broker.stalled.load(Ordering::Relaxed);
+    assert!(stalled < FLOOD as u64 / 8, "{stalled} waits for {FLOOD} messages");
+    assert_eq!(broker.running.broker.slow_consumers.load(Ordering::Relaxed), 0);
+}
+
+#[test]
 fn publishers_that_may_not_be_slowed_down_lose_messages_instead() {
     let broker = TestBroker::tuned(|options| {
         options.max_pending = 2 * 1024 * 1024;

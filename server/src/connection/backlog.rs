@@ -33,8 +33,11 @@ pub struct Backlog {
     closed: bool,
     /// What is pending is not written any more.
     discarded: bool,
-    /// A producer waited for this receiver in vain; producers go on until it moves again.
+    /// It took nothing while a producer waited for it; producers go on until it moves again.
     stuck: bool,
+    /// It took too little while a producer waited for it; producers with other receivers go on until it is no longer
+    /// behind.
+    slow: bool,
 }
 
 /// What happened to appended bytes.
@@ -103,6 +106,9 @@ impl Backlog {
             self.stuck = false;
         }
         let roomy = written > 0 && self.queue.len() < SOFT_PENDING / 2;
+        if roomy {
+            self.slow = false;
+        }
         if self.discarded {
             self.queue.clear();
         }
@@ -168,20 +174,18 @@ impl Backlog {
         self.queue.is_empty() && !self.writing
     }
 
-    /// A producer should wait for this receiver: it is behind but moving, or past `hard` bytes.
-    ///
-    /// A receiver that did not move during a whole wait is not waited for again before it does, unless it is past
-    /// `hard`.
-    pub fn is_behind(&self, hard: usize) -> bool {
+    /// A producer should wait for this receiver: it is behind but moving, or past `hard` bytes. `others` of the
+    /// producer's receivers keep up, and are not to suffer from one that does not.
+    pub fn is_behind(&self, hard: usize, others: bool) -> bool {
         let pending = self.pending();
-        !self.closed && pending >= SOFT_PENDING && (!self.stuck || pending >= hard)
+        let hopeless = self.stuck || (self.slow && others);
+        !self.closed && pending >= SOFT_PENDING && (!hopeless || pending >= hard)
     }
 
-    /// A producer waited since `written` bytes were with the kernel.
+    /// A producer waited since `written` bytes were with the kernel, and there is still no room.
     pub fn waited_in_vain(&mut self, written: u64) {
-        if self.written == written {
-            self.stuck = true;
-        }
+        self.stuck = self.written == written;
+        self.slow = self.pending() >= SOFT_PENDING / 2;
     }
 
     fn take(&mut self) -> Chunks {
@@ -280,12 +284,28 @@ mod tests {
     fn a_receiver_that_does_not_move_is_waited_for_once() {
         let mut backlog = Backlog::default();
         backlog.line(NO_BOUND, &vec![0; SOFT_PENDING + 1]);
-        assert!(backlog.is_behind(NO_BOUND));
+        assert!(backlog.is_behind(NO_BOUND, false));
         backlog.waited_in_vain(backlog.written());
-        assert!(!backlog.is_behind(NO_BOUND));
-        assert!(backlog.is_behind(SOFT_PENDING), "past the hard bound it is waited for all the same");
+        assert!(!backlog.is_behind(NO_BOUND, false));
+        assert!(backlog.is_behind(SOFT_PENDING, false), "past the hard bound it is waited for all the same");
         let taken = backlog.begin().unwrap();
         assert!(!writes(&mut backlog, taken, 1), "too little room to go on");
-        assert!(backlog.is_behind(NO_BOUND), "it has moved");
+        assert!(backlog.is_behind(NO_BOUND, false), "it has moved");
+    }
+
+    #[test]
+    fn a_receiver_that_moves_too_slowly_is_not_waited_for_while_others_keep_up() {
+        let mut backlog = Backlog::default();
+        backlog.line(NO_BOUND, &vec![0; SOFT_PENDING + 2]);
+        let taken = backlog.begin().unwrap();
+        writes(&mut backlog, taken, 1);
+        backlog.waited_in_vain(0);
+        assert!(!backlog.is_behind(NO_BOUND, true));
+        assert!(backlog.is_behind(NO_BOUND, false), "its publisher has nobody else to serve");
+        assert!(backlog.is_behind(SOFT_PENDING, true), "past the hard bound it is waited for all the same");
+        let taken = backlog.take_more().unwrap();
+        assert!(writes(&mut backlog, taken, SOFT_PENDING), "there is room again");
+        backlog.line(NO_BOUND, &vec![0; SOFT_PENDING]);
+        assert!(backlog.is_behind(NO_BOUND, true));
     }
 }

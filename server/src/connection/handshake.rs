@@ -361,3 +361,26 @@ impl Connection {
         self.tracks_replies.store(false, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The future of an `async fn`, without running it.
+    fn size_of_future<A, B, C, F>(_: fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_connection_is_small() {
+        // Each is in memory once for every connection: what a part needs only at times belongs in a box.
+        for (part, bytes, most) in [
+            ("task", size_of_future(serve), 640),
+            ("session", size_of::<Session>(), 576),
+            ("what others see", size_of::<Connection>(), 512),
+            ("plain socket", size_of::<Socket>(), 32),
+        ] {
+            assert!(bytes <= most, "{part}: {bytes} bytes");
+        }
+    }
+}

@@ -243,11 +243,11 @@ impl Outbound {
 
     /// Waits, at most until `limit` has passed, for a receiver that is behind; see [`Backlog::is_behind`]. Whether it
     /// had to.
-    pub async fn wait_for_room(&self, limit: Duration, hard: usize) -> bool {
+    pub async fn wait_for_room(&self, limit: Duration, hard: usize, others: bool) -> bool {
         let notified = self.drained.notified();
         let written = {
             let state = self.state.lock();
-            if !state.backlog.is_behind(hard) {
+            if !state.backlog.is_behind(hard, others) {
                 return false;
             }
             state.backlog.written()

@@ -45,7 +45,10 @@ pub struct Session {
     pub(super) scratch: MatchSet,
     pub(super) cacheable: bool,
     pub(super) batch: Batch,
+    /// Receivers far behind, of what was read last.
     behind: Vec<Arc<Connection>>,
+    /// Others of its receivers keep up.
+    others: bool,
     pub(super) in_messages: u64,
     pub(super) in_bytes: u64,
     active: bool,
@@ -104,6 +107,7 @@ impl Session {
             cacheable: true,
             batch: Batch::new(connection.cid.wrapping_mul(0x9E37_79B9_7F4A_7C15)),
             behind: Vec::new(),
+            others: false,
             in_messages: 0,
             in_bytes: 0,
             active: false,
@@ -165,6 +169,7 @@ impl Session {
         if !self.behind.is_empty() {
             Box::pin(self.wait_for_receivers()).await;
         }
+        self.others = false;
     }
 
     /// Does what is pending, until the frames after it leave nothing more.
@@ -373,7 +378,7 @@ impl Session {
             self.tenant.counters.sent(self.batch.delivered, self.batch.delivered_bytes);
             (self.batch.delivered, self.batch.delivered_bytes) = (0, 0);
         }
-        self.batch.flush(&mut self.behind);
+        self.others |= self.batch.flush(&mut self.behind);
     }
 
     /// Slows this publisher down while its receivers are far behind but moving, for a bounded
@@ -391,7 +396,7 @@ impl Session {
         for receiver in behind {
             let left = until.saturating_duration_since(Instant::now());
             if left > Duration::ZERO {
-                waited |= receiver.outbound.wait_for_room(left, hard).await;
+                waited |= receiver.outbound.wait_for_room(left, hard, self.others).await;
             }
         }
         if waited {

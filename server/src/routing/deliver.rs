@@ -46,13 +46,18 @@ impl Batch {
         self.touched.push(connection.clone());
     }
 
-    /// Flushes every connection that got output; returns those that are far behind.
-    pub fn flush(&mut self, behind: &mut Vec<Arc<Connection>>) {
+    /// Flushes every connection that got output; adds those that are far behind to `behind`, and returns whether any
+    /// is not.
+    pub fn flush(&mut self, behind: &mut Vec<Arc<Connection>>) -> bool {
+        let mut kept_up = false;
         for connection in self.touched.drain(..) {
             if connection.flush() {
                 behind.push(connection);
+            } else {
+                kept_up = true;
             }
         }
+        kept_up
     }
 
     /// A number below `bound`; good enough to spread load, not a secret (xorshift64*).

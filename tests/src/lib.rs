@@ -28,6 +28,7 @@ pub mod api;
 pub mod binary;
 pub mod certificates;
 pub mod client;
+pub mod isolation;
 pub mod memory;
 pub mod model;
 pub mod peer;

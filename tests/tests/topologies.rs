@@ -7,7 +7,7 @@
 
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a story: what fails here is its failure")]
 
-use cordon_tests::model::{Account, Import, Kind, Model, Received, received};
+use cordon_tests::model::plain::{Account, Import, Kind, Model, Received, received};
 use cordon_tests::{Peer, Serve, Tenant};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;

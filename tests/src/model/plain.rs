@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::subject::matches;
+
 /// A message as a connection got it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Received {
@@ -99,19 +101,6 @@ impl Model {
     }
 }
 
-/// Whether a pattern matches a literal subject.
-pub fn matches(pattern: &str, subject: &str) -> bool {
-    let (mut pattern, mut subject) = (pattern.split('.'), subject.split('.'));
-    loop {
-        match (pattern.next(), subject.next()) {
-            (None, None) | (Some(">"), Some(_)) => return true,
-            (Some("*"), Some(_)) => {}
-            (Some(wanted), Some(token)) if wanted == token => {}
-            _ => return false,
-        }
-    }
-}
-
 /// The messages in what a connection has read.
 pub fn received(mut text: &str) -> Vec<Received> {
     let mut all = Vec::new();
@@ -140,24 +129,6 @@ pub fn received(mut text: &str) -> Vec<Received> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_model_matches_as_the_protocol_says() {
-        for (pattern, subject, expected) in [
-            ("a", "a", true),
-            ("a", "b", false),
-            ("a", "a.b", false),
-            ("a.b", "a", false),
-            ("*", "a", true),
-            ("*", "a.b", false),
-            (">", "a.b", true),
-            ("a.>", "a", false),
-            ("a.>", "a.b.c", true),
-            ("*.b", "a.b", true),
-        ] {
-            assert_eq!(matches(pattern, subject), expected, "{pattern} {subject}");
-        }
-    }
 
     #[test]
     fn messages_are_read_with_and_without_headers() {

@@ -35,3 +35,10 @@ pub async fn until<T>(what: impl Display, mut ask: impl AsyncFnMut() -> Option<T
 pub fn now() -> i64 {
     time::OffsetDateTime::now_utc().unix_timestamp()
 }
+
+/// Waits until the clock says this second, in Unix time: for what ends then without a word.
+pub fn reach(second: i64) {
+    while now() < second {
+        std::thread::sleep(INTERVAL);
+    }
+}

@@ -1,9 +1,11 @@
 //! Permissions of one connection.
 
+use std::fmt;
+
 use crate::model::subject::{contains, matches};
 
 /// What a connection may do; nothing said means everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Rights {
     /// Subjects to publish to; all when empty, but none when there is leave to respond.
     pub publish_allow: Vec<String>,
@@ -15,6 +17,20 @@ pub struct Rights {
     pub subscribe_deny: Vec<String>,
     /// Answers that may be given to each reply subject that was delivered; negative for any number.
     pub responses: Option<i64>,
+}
+
+impl fmt::Debug for Rights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lists = [
+            ("pub", &self.publish_allow),
+            ("pub not", &self.publish_deny),
+            ("sub", &self.subscribe_allow),
+            ("sub not", &self.subscribe_deny),
+        ];
+        let said = lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(name, list)| format!("{name} {list:?}"));
+        let responses = self.responses.map(|most| format!("{most} answers"));
+        write!(f, "{{{}}}", said.chain(responses).collect::<Vec<_>>().join(", "))
+    }
 }
 
 impl Rights {

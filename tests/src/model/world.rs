@@ -119,8 +119,8 @@ impl World {
         let scope = account.scope(user.signer);
         let expired = user.expires > 0 && user.expires <= self.now;
         let banned = user.bearer && account.disallow_bearer;
-        // A user of a scoped key carries nothing of its own, any other does.
-        let misfit = user.own.is_some() == scope.is_some();
+        // A user of a scoped key may carry nothing of its own.
+        let misfit = user.own.is_some() && scope.is_some();
         if !account.has_signer(user.signer) || misfit || expired || banned || account.revokes(user) {
             return Err(NOT_AUTHORIZED);
         }
@@ -128,7 +128,7 @@ impl World {
         if account.max_connections.is_some_and(|most| present >= most) {
             return Err(TOO_MANY_CONNECTIONS);
         }
-        let given = scope.or(user.own.as_ref()).expect("one of both is there").clone();
+        let given = given(scope, user);
         let inherits = given.rights.is_empty();
         let rights = if inherits { account.default_rights.clone() } else { expanded(&given.rights, &user.name) };
         let connection = Connection {
@@ -270,7 +270,7 @@ impl Connection {
         if !account.has_signer(self.user.signer) || account.scope(self.user.signer) != self.scope.as_ref() {
             return Told::end(None);
         }
-        let given = self.scope.as_ref().or(self.user.own.as_ref()).expect("one of both is there");
+        let given = given(self.scope.as_ref(), &self.user);
         self.max_subscriptions = tighter(given.subscriptions, account.max_subscriptions);
         self.max_payload = tighter(given.payload, account.max_payload);
         let mut told = Told::default();
@@ -297,6 +297,12 @@ impl Connection {
     pub fn is_signed_by(&self, signer: Signer) -> bool {
         self.user.signer == signer
     }
+}
+
+/// A user who says nothing and whose key says nothing either has limits of zero.
+fn given(scope: Option<&Scope>, user: &User) -> Scope {
+    let nothing = || Scope { rights: Rights::default(), subscriptions: Some(0), payload: Some(0) };
+    scope.or(user.own.as_ref()).cloned().unwrap_or_else(nothing)
 }
 
 fn violation(subject: &str, queue: Option<&str>) -> String {

@@ -4,15 +4,15 @@
 //! A failure names its round; `CORDON_MODEL_SEED` runs that one alone. `CORDON_MODEL_STEPS` runs until so many steps
 //! are done.
 
-#![expect(clippy::unwrap_used, reason = "a story: what fails here is its failure")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a story: what fails here is its failure")]
 
 use std::time::Instant;
 
-use cordon_tests::isolation::{Round, Site};
+use cordon_tests::isolation::{Round, Site, racing};
 use rand::Rng as _;
 
 /// Steps of an ordinary run.
-const STEPS: u64 = 20_000;
+const STEPS: u64 = 40_000;
 /// Rounds after which another broker is started: one keeps a trace of each account it has met.
 const ROUNDS_OF_ONE: u64 = 100;
 
@@ -42,4 +42,15 @@ fn deliveries_are_those_of_the_model() {
             return;
         }
     }
+}
+
+#[test]
+fn nothing_crosses_that_no_import_covers_while_claims_change() {
+    const PUSHES: usize = 150;
+    let seed = number("CORDON_MODEL_SEED").unwrap_or_else(|| rand::thread_rng().r#gen());
+    let outcome = racing::race(&mut Site::start(), seed, PUSHES);
+    let shown = &outcome.faults[..outcome.faults.len().min(10)];
+    assert!(shown.is_empty(), "CORDON_MODEL_SEED={seed}: {} faults: {shown:#?}", outcome.faults.len());
+    assert!(outcome.crossed > 100 && outcome.held > 100, "the race showed nothing: {outcome:?}");
+    eprintln!("{} messages, {} crossed, {} were held", outcome.published, outcome.crossed, outcome.held);
 }

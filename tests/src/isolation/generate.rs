@@ -15,7 +15,7 @@ const TIMES: std::ops::Range<i64> = 1_700_000_000..1_700_000_006;
 /// Long ago, for what has expired.
 const LONG_AGO: i64 = 1_600_000_000;
 
-const SERVICES: [&str; 9] = ["s.>", "s.*", "s.a", "s.b", "s.a.x", "s.*.*", "s.a.*", "s.*.x", "s.*.*.*"];
+const SERVICES: [&str; 11] = ["t.*", "t.>", "s.>", "s.*", "s.a", "s.b", "s.a.x", "s.*.*", "s.a.*", "s.*.x", "s.*.*.*"];
 const STREAMS: [&str; 9] = ["t.>", "t.*", "t.a", "t.b", "t.a.x", "t.*.*", "t.a.*", "t.*.x", "t.*.*.*"];
 const PATTERNS: [&str; 30] = [
     ">", "s.>", "s.*", "s.a", "s.b", "s.*.*", "s.a.x", "t.>", "t.*", "t.a", "t.b", "t.*.x", "t.a.>", "u.>", "u.*",
@@ -94,12 +94,12 @@ impl Maker {
 
     fn exports(&mut self) -> Vec<Export> {
         let mut exports: Vec<Export> = Vec::new();
-        for (kind, subjects) in [(Kind::Service, SERVICES), (Kind::Stream, STREAMS)] {
+        for (kind, subjects) in [(Kind::Service, &SERVICES[..]), (Kind::Stream, &STREAMS[..])] {
             for _ in 0..self.random.gen_range(0..4) {
-                let mut export = Export::public(kind, self.one(&subjects));
-                export.private = self.percent(35);
+                let mut export = Export::public(kind, self.one(subjects));
+                export.private = self.percent(50);
                 export.many = kind == Kind::Service && self.percent(40);
-                if export.private && self.percent(40) {
+                if export.private && self.percent(50) {
                     let who = self.percent(70).then(|| self.random.gen_range(0..self.names.len()));
                     export.revoked = BTreeMap::from([(who, self.time())]);
                 }
@@ -127,7 +127,7 @@ impl Maker {
             _ => (Kind::Stream, self.one(&STREAMS).to_owned(), false),
         };
         let remote = if remote == "p.*.*" {
-            let whose = if self.percent(85) { importer } else { self.random.gen_range(0..self.names.len()) };
+            let whose = if self.percent(70) { importer } else { self.random.gen_range(0..self.names.len()) };
             format!("p.{}.*", self.names[whose])
         } else if self.percent(35) {
             self.narrowed(&remote)
@@ -161,11 +161,11 @@ impl Maker {
         let keys: Vec<usize> = others.get(from).map(|other| other.signing_keys.iter().map(|key| key.key).collect()).unwrap_or_default();
         let signer = match keys.choose(&mut self.random) {
             Some(key) if self.percent(40) => Signer::Key(*key),
-            _ if self.percent(12) => Signer::Key(9_000 + from),
+            _ if self.percent(20) => Signer::Key(9_000 + from),
             _ => Signer::Identity,
         };
         let other = self.random.gen_range(0..self.names.len());
-        let expires = if self.percent(8) {
+        let expires = if self.percent(12) {
             LONG_AGO
         } else if self.expiry > 0 && self.percent(60) {
             self.expiry
@@ -186,7 +186,7 @@ impl Maker {
     fn mappings(&mut self) -> BTreeMap<String, Vec<(String, u8)>> {
         let mut mappings = BTreeMap::new();
         for _ in 0..self.random.gen_range(1..4) {
-            let (source, destinations): (&str, &[&str]) = match self.random.gen_range(0..8) {
+            let (source, destinations): (&str, &[&str]) = match self.random.gen_range(0..10) {
                 0 => ("m.a", &["u.a", "s.a", "t.b", "m.b", "i0.s.a"]),
                 1 => ("m.b", &["u.x", "s.b", "t.a", "m.a", "i1.s.b"]),
                 2 => ("m.*", &["u.$1", "s.$1", "t.$1", "m.a.$1", "i0.s.$1"]),
@@ -194,6 +194,8 @@ impl Maker {
                 4 => ("s.b", &["u.b", "t.b", "s.a", "s.b"]),
                 5 => ("s.*.x", &["s.$1", "u.$1", "s.$1.x"]),
                 6 => ("t.a", &["t.b", "u.a"]),
+                7 => ("s.*", &["t.$1", "u.$1", "s.$1.x"]),
+                8 => ("s.a", &["s.a.x", "u.a", "s.b"]),
                 _ => ("u.>", &["t.>", "s.>"]),
             };
             let mut chosen: Vec<(String, u8)> = Vec::new();
@@ -237,6 +239,10 @@ impl Maker {
                 for _ in 0..self.random.gen_range(1..4) {
                     let mut entry = if self.percent(10) { ">".to_owned() } else { self.one(&PATTERNS).to_owned() };
                     if queues && self.percent(30) {
+                        // Both: the plain entry must not help other groups.
+                        if self.percent(50) {
+                            entries.push(entry.clone());
+                        }
                         entry = format!("{entry} {}", self.one(&QUEUE_PATTERNS));
                     }
                     entries.push(entry);
@@ -269,7 +275,7 @@ impl Maker {
             None if self.percent(3) => (Signer::Key(index * 10 + self.random.gen_range(0..3)), false),
             None => (Signer::Identity, false),
         };
-        let own = if scoped && !self.percent(2) { None } else { Some(self.scope(false)) };
+        let own = if scoped && !self.percent(6) { None } else { Some(self.scope(false)) };
         let expires = if self.percent(2) {
             LONG_AGO
         } else if self.expiry > 0 && self.percent(30) {
@@ -312,8 +318,10 @@ impl Maker {
     /// A literal subject of a pattern.
     fn instance(&mut self, form: &str) -> String {
         let mut tokens: Vec<&str> = Vec::new();
+        let whose = self.names.choose(&mut self.random).cloned().unwrap_or_default();
         for token in form.split('.') {
             match token {
+                "*" if tokens == ["p"] => tokens.push(&whose),
                 "*" => tokens.push(self.one(&TOKENS)),
                 // Nothing of ours may look like the broker's own subjects.
                 ">" if tokens.is_empty() => tokens.extend(["s", self.one(&TOKENS)]),
@@ -348,7 +356,7 @@ impl Maker {
     }
 
     fn change(&mut self, account: &mut Account, fresh: &Account) {
-        match self.random.gen_range(0..16) {
+        match self.random.gen_range(0..18) {
             0 => account.exports.clone_from(&fresh.exports),
             1 => account.imports.clone_from(&fresh.imports),
             2 => account.mappings.clone_from(&fresh.mappings),
@@ -356,15 +364,15 @@ impl Maker {
             4 => account.max_subscriptions = fresh.max_subscriptions.or_else(|| self.percent(20).then_some(5)),
             5 => account.max_payload = fresh.max_payload,
             6 => account.disallow_bearer = !account.disallow_bearer,
-            7 => account.default_rights = if self.percent(20) { Rights::default() } else { self.rights(false) },
+            7 | 16 | 17 => account.default_rights = if self.percent(20) { Rights::default() } else { self.rights(false) },
             8 => account.signing_keys.clone_from(&fresh.signing_keys),
             9 => drop(account.revoked.insert(self.somebody(), self.random.gen_range(TIMES))),
             10 => account.revoked.clear(),
             11 | 12 => {
                 if let Some(export) = account.exports.choose_mut(&mut self.random) {
-                    match self.random.gen_range(0..3) {
-                        0 => export.private = !export.private,
-                        1 => export.revoked.clear(),
+                    match self.random.gen_range(0..6) {
+                        0 | 1 => export.private = !export.private,
+                        2 => export.revoked.clear(),
                         _ => {
                             let who = self.random.gen_bool(0.7).then(|| self.random.gen_range(0..self.names.len()));
                             export.revoked.insert(who, self.random.gen_range(TIMES));

@@ -24,6 +24,7 @@
 //! | [`racing`] | no model: nothing crosses that no import covers, while imports change |
 
 pub mod generate;
+pub mod racing;
 pub mod round;
 pub mod sign;
 pub mod site;

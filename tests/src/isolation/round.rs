@@ -16,12 +16,12 @@ use crate::model::{Account, Got, Message, Told, User, World};
 use crate::wait::{now, reach};
 
 /// Times that changes and messages take turns.
-const TURNS: usize = 10;
+const TURNS: usize = 7;
 /// Changes in one turn.
 const CHANGES: usize = 8;
 /// Publishers in one turn, and messages of each.
 const PUBLISHERS: usize = 8;
-const MESSAGES: usize = 24;
+const MESSAGES: usize = 18;
 /// Most answers in one turn.
 const ANSWERS: usize = 40;
 /// Most connections at a time.
@@ -29,7 +29,7 @@ const CONNECTIONS: usize = 18;
 /// Attempts to connect that may fail in a round: the broker slows down addresses that fail often.
 const FAILURES: usize = 4;
 /// One round in so many waits for claims to expire.
-const EXPIRING: u64 = 40;
+const EXPIRING: u64 = 60;
 /// Seconds until they do.
 const LIFETIME: i64 = 2;
 /// The subscription of a connection for answers to itself.
@@ -46,6 +46,8 @@ pub struct Round<'s> {
     /// What accounts were last meant to be, also while they are deleted.
     plans: Vec<Account>,
     users: Vec<User>,
+    /// Requests that may still be answered: who got them, and their reply subject.
+    asked: Vec<(usize, String)>,
     failures: usize,
     next: usize,
     messages: u64,
@@ -91,6 +93,7 @@ impl<'s> Round<'s> {
             wires: BTreeMap::new(),
             plans: Vec::new(),
             users: Vec::new(),
+            asked: Vec::new(),
             failures: 0,
             next: 0,
             messages: 0,
@@ -408,7 +411,8 @@ impl<'s> Round<'s> {
             }
         }
         let asked = self.exchange(&messages)?;
-        let answers = self.answers(asked);
+        self.asked.extend(asked);
+        let answers = self.answers();
         self.exchange(&answers)?;
         Ok(())
     }
@@ -419,7 +423,9 @@ impl<'s> Round<'s> {
         let number = self.messages;
         let reply = match self.maker.random.gen_range(0..100) {
             0..35 => format!("_INBOX.{from}.{number}"),
-            35..45 if !self.world.connections[&from].no_responders => "u.answer".to_owned(),
+            // No mapping knows these: which one was applied would not show.
+            35..42 if !self.world.connections[&from].no_responders => "r.answer".to_owned(),
+            42..45 if !self.world.connections[&from].no_responders => "t.r".to_owned(),
             45 => "_R_.abc.def".to_owned(),
             _ => String::new(),
         };
@@ -463,10 +469,14 @@ impl<'s> Round<'s> {
         Ok(asked)
     }
 
-    /// Answers to some requests: once or more, by those who were asked or by others.
-    fn answers(&mut self, mut asked: Vec<(usize, String)>) -> Vec<Numbered> {
-        asked.shuffle(&mut self.maker.random);
-        asked.truncate(ANSWERS);
+    /// Answers to some requests, of now or of before the last changes: once or more, by those who were asked or by
+    /// others.
+    fn answers(&mut self) -> Vec<Numbered> {
+        self.asked.shuffle(&mut self.maker.random);
+        // Late answers cross only as long as all that let the request cross is still there.
+        self.asked.truncate(ANSWERS * 2);
+        let late = self.asked.split_off(self.asked.len().min(ANSWERS));
+        let asked = std::mem::replace(&mut self.asked, late);
         let mut answers = Vec::new();
         let mut ended = false;
         for (asked, subject) in asked {
@@ -475,20 +485,23 @@ impl<'s> Round<'s> {
             }
             for _ in 0..*[1, 1, 1, 2, 3].choose(&mut self.maker.random).unwrap() {
                 let other = self.maker.percent(10).then(|| self.somebody()).flatten();
-                let from = other.unwrap_or(asked);
                 let empty = !ended && subject.starts_with("_R_.") && self.maker.percent(10);
                 ended |= empty;
-                let forged = !empty && self.maker.percent(5);
-                let Some(connection) = self.world.connections.get(&from) else { continue };
-                let asks = !empty && !connection.no_responders && self.maker.percent(10);
-                let reply = if asks { "u.answer".to_owned() } else { String::new() };
-                answers.extend(self.numbered(Message { from, subject: subject.clone(), reply, forged, empty }));
+                answers.extend(self.answer(other.unwrap_or(asked), &subject, empty));
             }
         }
         // A publisher's messages stand together.
         answers.sort_by_key(|answer| answer.message.from);
         renumber(&mut answers);
         answers
+    }
+
+    fn answer(&mut self, from: usize, subject: &str, empty: bool) -> Option<Numbered> {
+        let no_responders = self.world.connections.get(&from)?.no_responders;
+        let forged = !empty && self.maker.percent(5);
+        let asks = !empty && !no_responders && self.maker.percent(10);
+        let reply = if asks { "r.answer".to_owned() } else { String::new() };
+        self.numbered(Message { from, subject: subject.to_owned(), reply, forged, empty })
     }
 
     fn require(&self, what: &str, items: &[Item], wanted: &[Item]) -> Outcome<()> {

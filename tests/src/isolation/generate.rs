@@ -87,7 +87,8 @@ impl Maker {
         account.max_payload = self.percent(12).then(|| self.random.gen_range(40..100));
         account.disallow_bearer = self.percent(10);
         if self.percent(12) {
-            let who = if self.users > 0 && self.percent(80) { Some(self.random.gen_range(0..self.users)) } else { None };
+            let who =
+                if self.users > 0 && self.percent(80) { Some(self.random.gen_range(0..self.users)) } else { None };
             account.revoked = BTreeMap::from([(who, self.time())]);
         }
     }
@@ -104,7 +105,8 @@ impl Maker {
                     export.revoked = BTreeMap::from([(who, self.time())]);
                 }
                 let same = |other: &Export| {
-                    other.kind == kind && (contains(&other.subject, &export.subject) || contains(&export.subject, &other.subject))
+                    other.kind == kind
+                        && (contains(&other.subject, &export.subject) || contains(&export.subject, &other.subject))
                 };
                 // Claims with two offers of the same subjects are turned down; that is tried now and then.
                 if !exports.iter().any(same) || self.percent(3) {
@@ -158,7 +160,8 @@ impl Maker {
     }
 
     fn activation(&mut self, importer: usize, from: usize, kind: Kind, remote: &str, others: &[Account]) -> Activation {
-        let keys: Vec<usize> = others.get(from).map(|other| other.signing_keys.iter().map(|key| key.key).collect()).unwrap_or_default();
+        let keys: Vec<usize> =
+            others.get(from).map(|other| other.signing_keys.iter().map(|key| key.key).collect()).unwrap_or_default();
         let signer = match keys.choose(&mut self.random) {
             Some(key) if self.percent(40) => Signer::Key(*key),
             _ if self.percent(20) => Signer::Key(9_000 + from),
@@ -292,9 +295,16 @@ impl Maker {
 
     /// What a connection of an account may subscribe to: from the common words, or what the account imports.
     pub fn subscription(&mut self, account: Option<&Account>) -> (String, Option<String>) {
-        let local = account.and_then(|account| account.imports.choose(&mut self.random)).map(|import| pattern(&import.local));
+        let local =
+            account.and_then(|account| account.imports.choose(&mut self.random)).map(|import| pattern(&import.local));
         let subject = match local {
-            Some(local) if self.percent(35) => if self.percent(40) { self.narrowed(&local) } else { local },
+            Some(local) if self.percent(35) => {
+                if self.percent(40) {
+                    self.narrowed(&local)
+                } else {
+                    local
+                }
+            }
             _ => self.one(&PATTERNS).to_owned(),
         };
         let queue = self.percent(35).then(|| self.one(&QUEUES).to_owned());
@@ -364,7 +374,9 @@ impl Maker {
             4 => account.max_subscriptions = fresh.max_subscriptions.or_else(|| self.percent(20).then_some(5)),
             5 => account.max_payload = fresh.max_payload,
             6 => account.disallow_bearer = !account.disallow_bearer,
-            7 | 16 | 17 => account.default_rights = if self.percent(20) { Rights::default() } else { self.rights(false) },
+            7 | 16 | 17 => {
+                account.default_rights = if self.percent(20) { Rights::default() } else { self.rights(false) }
+            }
             8 => account.signing_keys.clone_from(&fresh.signing_keys),
             9 => drop(account.revoked.insert(self.somebody(), self.random.gen_range(TIMES))),
             10 => account.revoked.clear(),
@@ -380,8 +392,12 @@ impl Maker {
                     }
                 }
             }
-            13 if !account.exports.is_empty() => drop(account.exports.remove(self.random.gen_range(0..account.exports.len()))),
-            14 if !account.imports.is_empty() => drop(account.imports.remove(self.random.gen_range(0..account.imports.len()))),
+            13 if !account.exports.is_empty() => {
+                drop(account.exports.remove(self.random.gen_range(0..account.exports.len())))
+            }
+            14 if !account.imports.is_empty() => {
+                drop(account.imports.remove(self.random.gen_range(0..account.imports.len())))
+            }
             15 if !account.signing_keys.is_empty() => {
                 drop(account.signing_keys.remove(self.random.gen_range(0..account.signing_keys.len())));
             }

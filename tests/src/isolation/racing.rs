@@ -86,7 +86,8 @@ pub fn race(site: &mut Site, seed: u64, pushes: usize) -> Outcome {
     let mut random = StdRng::seed_from_u64(seed);
     let mut keys = Keys::new(ACCOUNTS);
     let mut sharing: Vec<Sharing> = (0..ACCOUNTS).map(|index| publish_claims(site, &mut keys, index)).collect();
-    let mut pairs: Vec<[Wire; 2]> = (0..ACCOUNTS).map(|index| [0, 1].map(|_| connect(site, &mut keys, index))).collect();
+    let mut pairs: Vec<[Wire; 2]> =
+        (0..ACCOUNTS).map(|index| [0, 1].map(|_| connect(site, &mut keys, index))).collect();
     for [_, collector] in &mut pairs {
         collector.send("SUB > 1\r\n");
         assert_eq!(collector.fence(), []);
@@ -199,10 +200,13 @@ impl Log {
         match item {
             Item::Message { subject, .. } if subject.starts_with("$SYS.") => {}
             Item::Message { subject, payload, .. } => {
-                let read = payload.split_once('.').and_then(|(from, number)| Some((from.parse().ok()?, number.parse().ok()?)));
+                let read =
+                    payload.split_once('.').and_then(|(from, number)| Some((from.parse().ok()?, number.parse().ok()?)));
                 match read {
                     Some((from, number)) if self.got.insert((from, number, subject.clone())) => {}
-                    _ => self.faults.push(format!("account {index} gets `{payload}` on {subject} twice or from nobody")),
+                    _ => {
+                        self.faults.push(format!("account {index} gets `{payload}` on {subject} twice or from nobody"))
+                    }
                 }
             }
             other => self.faults.push(format!("collector {index} is told {other:?}")),
@@ -223,7 +227,8 @@ fn judge(logs: &[Log], sharing: &[Sharing], outcome: &mut Outcome) {
                 _ => (None, ""),
             };
             for (to, other) in logs.iter().enumerate().filter(|(to, _)| *to != from) {
-                let seen: Vec<_> = other.got.range((from, number, String::new())..(from, number + 1, String::new())).collect();
+                let seen: Vec<_> =
+                    other.got.range((from, number, String::new())..(from, number + 1, String::new())).collect();
                 let Some((exporter, importer, _)) = way.filter(|(_, _, receiver)| *receiver == to) else {
                     outcome.fault(!seen.is_empty(), || format!("{from} never reaches {to}, but {seen:?}"));
                     continue;
@@ -233,9 +238,14 @@ fn judge(logs: &[Log], sharing: &[Sharing], outcome: &mut Outcome) {
                 let open = Switch::surely(&exporting.on, *span) && Switch::surely(&importing.on, *span);
                 outcome.crossed += usize::from(!seen.is_empty());
                 outcome.held += usize::from(closed && seen.is_empty());
-                outcome.fault(closed && !seen.is_empty(), || format!("the border was closed, but {seen:?} of {from} is in {to}"));
-                outcome.fault(open && seen.is_empty(), || format!("the border was open, but {number} of {from} is not in {to}"));
-                outcome.fault(seen.iter().any(|(_, _, on)| on != subject), || format!("{seen:?} is on another subject"));
+                outcome.fault(closed && !seen.is_empty(), || {
+                    format!("the border was closed, but {seen:?} of {from} is in {to}")
+                });
+                outcome.fault(open && seen.is_empty(), || {
+                    format!("the border was open, but {number} of {from} is not in {to}")
+                });
+                outcome
+                    .fault(seen.iter().any(|(_, _, on)| on != subject), || format!("{seen:?} is on another subject"));
             }
         }
     }

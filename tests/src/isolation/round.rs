@@ -31,7 +31,7 @@ const FAILURES: usize = 4;
 /// One round in so many waits for claims to expire.
 const EXPIRING: u64 = 60;
 /// Seconds until they do.
-const LIFETIME: i64 = 2;
+const LIFETIME: i64 = 3;
 /// The subscription of a connection for answers to itself.
 const INBOX: u32 = 1_000;
 
@@ -56,20 +56,8 @@ pub struct Round<'s> {
     history: Vec<String>,
 }
 
-/// Why a round ended before its time.
-#[derive(Debug)]
-pub enum Broken {
-    /// The broker and the model differ.
-    Wrong(String),
-    /// The machine was too slow to tell what came first, a message or an expiry.
-    TooSlow,
-}
-
-type Outcome<T> = Result<T, Broken>;
-
-fn wrong<T>(text: impl Into<String>) -> Outcome<T> {
-    Err(Broken::Wrong(text.into()))
-}
+/// An error says how the broker and the model differ.
+type Outcome<T> = Result<T, String>;
 
 impl<'s> Round<'s> {
     /// Runs one round; the number of its steps.
@@ -102,11 +90,12 @@ impl<'s> Round<'s> {
         };
         match round.all() {
             Ok(()) => Ok(round.steps),
-            Err(Broken::TooSlow) => {
+            // What was to expire at a chosen moment has done so before.
+            Err(_) if round.is_overdue() => {
                 round.site.delete(&round.keys.names());
                 Ok(round.steps)
             }
-            Err(Broken::Wrong(what)) => Err(round.report(seed, &what)),
+            Err(what) => Err(round.report(seed, &what)),
         }
     }
 
@@ -129,7 +118,7 @@ impl<'s> Round<'s> {
             for _ in 0..CHANGES {
                 self.change()?;
             }
-            if self.maker.expiry > self.world.now && turn == 1 {
+            if self.maker.expiry > 0 && turn == 1 {
                 self.expire()?;
             }
             self.talk()?;
@@ -138,6 +127,11 @@ impl<'s> Round<'s> {
             self.delete(index)?;
         }
         Ok(())
+    }
+
+    /// The machine was too slow to tell what came first, a message or an expiry.
+    fn is_overdue(&self) -> bool {
+        self.maker.expiry > 0 && now() >= self.maker.expiry
     }
 
     fn note(&mut self, what: impl Into<String>) {
@@ -232,7 +226,11 @@ impl<'s> Round<'s> {
         let (subject, queue) = self.maker.subscription(account);
         let sid = self.maker.random.gen_range(1..9);
         self.subscribe_to(number, &subject, queue.as_deref(), sid)?;
-        if self.may_be_bounded(number, sid) && self.maker.percent(20) { self.unsubscribe_after(number, sid) } else { Ok(()) }
+        if self.may_be_bounded(number, sid) && self.maker.percent(20) {
+            self.unsubscribe_after(number, sid)
+        } else {
+            Ok(())
+        }
     }
 
     fn subscribe_to(&mut self, number: usize, subject: &str, queue: Option<&str>, sid: u32) -> Outcome<()> {
@@ -316,7 +314,7 @@ impl<'s> Round<'s> {
         self.note(format!("push {index}: {account:?}: {expected:?}"));
         let taken = self.site.push(&token);
         if taken != expected.is_some() {
-            return wrong(format!("claims of account {index} are taken: {taken}; {}", self.site.log()));
+            return Err(format!("claims of account {index} are taken: {taken}; {}", self.site.log()));
         }
         if expected.is_some() {
             self.plans[index] = account;
@@ -329,7 +327,8 @@ impl<'s> Round<'s> {
         let index = self.maker.random.gen_range(0..self.plans.len());
         let account = self.maker.account(index, &self.plans);
         let (forged, issued_at) = (self.maker.percent(50), self.site.tick());
-        let stranger = cordon_accounts::key::Seed::generate(cordon_accounts::key::Role::Operator, &mut rand::rngs::OsRng);
+        let stranger =
+            cordon_accounts::key::Seed::generate(cordon_accounts::key::Role::Operator, &mut rand::rngs::OsRng);
         let token = if forged {
             self.keys.account(index, &account, &stranger, issued_at)
         } else if self.world.accounts[index].is_some() {
@@ -339,7 +338,7 @@ impl<'s> Round<'s> {
         };
         self.note(format!("push {index} in vain"));
         if self.site.push(&token) {
-            return wrong(format!("forged or old claims of account {index} are taken"));
+            return Err(format!("forged or old claims of account {index} are taken"));
         }
         Ok(())
     }
@@ -351,7 +350,7 @@ impl<'s> Round<'s> {
         let told = self.world.delete(index);
         self.note(format!("delete {index}: {told:?}"));
         if !self.site.delete(&[self.maker.names[index].clone()]) {
-            return wrong(format!("account {index} cannot be deleted: {}", self.site.log()));
+            return Err(format!("account {index} cannot be deleted: {}", self.site.log()));
         }
         self.settle(told)
     }
@@ -364,8 +363,8 @@ impl<'s> Round<'s> {
         self.users.push(user.clone());
         self.connect_as(&user, true, true)?;
         self.talk()?;
-        if now() >= self.maker.expiry {
-            return Err(Broken::TooSlow);
+        if self.is_overdue() {
+            return Err("too slow".to_owned());
         }
         let told = self.world.advance(self.maker.expiry);
         self.note(format!("expiry: {told:?}"));
@@ -445,10 +444,9 @@ impl<'s> Round<'s> {
 
     /// Sends a burst and holds it against the model; the deliveries that ask for an answer.
     fn exchange(&mut self, messages: &[Numbered]) -> Outcome<Vec<(usize, String)>> {
-        let mut seen = traffic::burst(&mut self.wires, messages).map_err(Broken::Wrong)?;
-        let overdue = self.maker.expiry > self.world.now && now() >= self.maker.expiry;
-        if overdue {
-            return Err(Broken::TooSlow);
+        let mut seen = traffic::burst(&mut self.wires, messages)?;
+        if self.is_overdue() {
+            return Err("too slow".to_owned());
         }
         let mut asked = Vec::new();
         for one in messages {
@@ -459,11 +457,11 @@ impl<'s> Round<'s> {
             let asks = |got: &&Got| !got.reply.is_empty();
             asked.extend(got.iter().filter(asks).map(|got| (got.connection, got.reply.clone())));
             if let Err(mismatch) = self.world.publish(&one.message, &got, &errors) {
-                return wrong(format!("{one:?}\n{mismatch:#?}\nall that was seen of it: {got:#?}"));
+                return Err(format!("{one:?}\n{mismatch:#?}\nall that was seen of it: {got:#?}"));
             }
         }
         if !seen.got.is_empty() || !seen.errors.is_empty() {
-            return wrong(format!("nobody sent this now: {seen:#?}"));
+            return Err(format!("nobody sent this now: {seen:#?}"));
         }
         self.world.refresh();
         Ok(asked)
@@ -507,7 +505,7 @@ impl<'s> Round<'s> {
     fn require(&self, what: &str, items: &[Item], wanted: &[Item]) -> Outcome<()> {
         let items: Vec<_> = items.iter().filter(|item| !is_report(item)).collect();
         if items.iter().copied().ne(wanted) {
-            return wrong(format!("{what}: expected {wanted:?}, got {items:?}"));
+            return Err(format!("{what}: expected {wanted:?}, got {items:?}"));
         }
         Ok(())
     }
@@ -523,7 +521,8 @@ impl<'s> Round<'s> {
         }
         for crossing in &self.world.crossings {
             let (from, remote, local) = (crossing.import.from, &crossing.import.remote, &crossing.import.local);
-            writeln!(text, "{:?} {from} `{remote}` in {} as `{local}`", crossing.import.kind, crossing.importer).unwrap();
+            writeln!(text, "{:?} {from} `{remote}` in {} as `{local}`", crossing.import.kind, crossing.importer)
+                .unwrap();
         }
         for owed in &self.world.owed {
             writeln!(text, "{owed:?}").unwrap();
@@ -548,4 +547,3 @@ fn renumber(messages: &mut [Numbered]) {
 fn is_report(item: &Item) -> bool {
     matches!(item, Item::Message { subject, .. } if subject.starts_with("$SYS."))
 }
-

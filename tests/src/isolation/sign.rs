@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use cordon_accounts::claims::{
     self, AccountClaims, ActivationClaims, ExportKind, PermissionsClaim, ResponseClaim, ResponseType, Revocations,
-    UserClaims,
-    UserTemplate,
+    UserClaims, UserTemplate,
 };
 use cordon_accounts::key::{AccountKey, Role, Seed, UserKey};
 use cordon_accounts::limits::Limit;
@@ -42,8 +41,10 @@ impl Keys {
         claims.nats.exports = account.exports.iter().map(|export| self.export(export)).collect();
         claims.nats.imports = account.imports.iter().map(|import| self.import(import)).collect();
         for (source, destinations) in &account.mappings {
-            let to = |(subject, weight): &(String, u8)| {
-                claims::Mapping { subject: subject.clone(), weight: *weight, ..claims::Mapping::default() }
+            let to = |(subject, weight): &(String, u8)| claims::Mapping {
+                subject: subject.clone(),
+                weight: *weight,
+                ..claims::Mapping::default()
             };
             claims.nats.mappings.insert(source.clone(), destinations.iter().map(to).collect());
         }
@@ -139,7 +140,8 @@ impl Keys {
     }
 
     fn activation(&mut self, activation: &Activation) -> String {
-        let mut claims = ActivationClaims::new(self.key(activation.importer), kind(activation.kind), &activation.subject);
+        let mut claims =
+            ActivationClaims::new(self.key(activation.importer), kind(activation.kind), &activation.subject);
         claims.expires = activation.expires;
         if activation.signer != Signer::Identity {
             claims.nats.issuer_account = Some(self.key(activation.exporter));

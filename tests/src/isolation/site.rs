@@ -40,8 +40,10 @@ pub struct Site {
 impl Site {
     /// Starts a broker that knows its system account alone.
     pub fn start() -> Self {
-        let folder = if Path::new(MEMORY).is_dir() { tempfile::tempdir_in(MEMORY) } else { tempfile::tempdir() }.unwrap();
-        let (operator, system) = (Seed::generate(Role::Operator, &mut OsRng), Seed::generate(Role::Account, &mut OsRng));
+        let folder =
+            if Path::new(MEMORY).is_dir() { tempfile::tempdir_in(MEMORY) } else { tempfile::tempdir() }.unwrap();
+        let (operator, system) =
+            (Seed::generate(Role::Operator, &mut OsRng), Seed::generate(Role::Account, &mut OsRng));
         let system_key = AccountKey::try_from(system.public()).unwrap();
         let issued = now() - PAST;
         let mut claims = OperatorClaims::new(OperatorKey::try_from(operator.public()).unwrap());

@@ -164,7 +164,9 @@ impl Wire {
                 count > 0
             }
             Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => false,
-            Err(error) => panic!("waited in vain for the broker: {error}; unread is {:?}", String::from_utf8_lossy(&self.buffer)),
+            Err(error) => {
+                panic!("waited in vain for the broker: {error}; unread is {:?}", String::from_utf8_lossy(&self.buffer))
+            }
         }
     }
 }

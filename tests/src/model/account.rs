@@ -156,7 +156,8 @@ impl Account {
     /// Whether a broker takes claims like these; else what was in force before stays.
     pub fn is_valid(&self, index: usize) -> bool {
         let same = |one: &str, other: &str| contains(one, other) || contains(other, one);
-        let exports = pairs(&self.exports).all(|(one, other)| one.kind != other.kind || !same(&one.subject, &other.subject));
+        let exports =
+            pairs(&self.exports).all(|(one, other)| one.kind != other.kind || !same(&one.subject, &other.subject));
         let collide = |(one, other): (&Import, &Import)| {
             let both = one.kind == Kind::Service && other.kind == Kind::Service && one.from == other.from;
             both && same(&one.compared(), &other.compared())

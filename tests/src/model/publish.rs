@@ -230,13 +230,19 @@ impl<'a> Course<'a> {
     /// By any one of its own subscriptions.
     fn tell_that_nobody_is_there(&mut self) {
         let publisher = &self.world.connections[&self.message.from];
-        let mut own = publisher.subscriptions.iter().filter(|(_, one)| one.queue.is_none() && matches(&one.subject, &self.message.reply));
+        let mut own = publisher
+            .subscriptions
+            .iter()
+            .filter(|(_, one)| one.queue.is_none() && matches(&one.subject, &self.message.reply));
         let sids: Vec<u32> = own.by_ref().map(|(sid, _)| *sid).collect();
         if sids.is_empty() {
             return;
         }
         let told = self.got.iter().position(|got| {
-            got.nobody && got.connection == self.message.from && got.subject == self.message.reply && sids.contains(&got.sid)
+            got.nobody
+                && got.connection == self.message.from
+                && got.subject == self.message.reply
+                && sids.contains(&got.sid)
         });
         match told {
             Some(at) => self.used[at] = true,
@@ -251,7 +257,9 @@ impl<'a> Course<'a> {
         let mut groups: BTreeMap<&str, Vec<(usize, u32, String)>> = BTreeMap::new();
         let mut local = vec![(account, subject.to_owned())];
         if !passing.is_answer && passing.via.is_empty() && !subject.starts_with("_R_.") {
-            for crossing in world.crossings.iter().filter(|one| (one.import.kind, one.import.from) == (Kind::Stream, account)) {
+            for crossing in
+                world.crossings.iter().filter(|one| (one.import.kind, one.import.from) == (Kind::Stream, account))
+            {
                 let seen = rewrite(&crossing.import.remote, &crossing.import.local, subject);
                 local.extend(seen.map(|seen| (crossing.importer, seen)));
             }
@@ -269,7 +277,8 @@ impl<'a> Course<'a> {
         for members in groups.values() {
             accepted += usize::from(self.offer_group(members, passing));
         }
-        for crossing in world.crossings.iter().filter(|one| (one.import.kind, one.importer) == (Kind::Service, account)) {
+        for crossing in world.crossings.iter().filter(|one| (one.import.kind, one.importer) == (Kind::Service, account))
+        {
             if matches(&crossing.local, subject) {
                 accepted += usize::from(self.carry(crossing, subject, passing, decisions));
             }
@@ -313,7 +322,8 @@ impl<'a> Course<'a> {
             return false;
         }
         if !willing.iter().any(|(number, sid, seen)| self.was_seen(*number, *sid, seen, passing)) {
-            let all: Vec<_> = willing.iter().map(|(number, sid, seen)| describe(*number, *sid, seen, passing)).collect();
+            let all: Vec<_> =
+                willing.iter().map(|(number, sid, seen)| describe(*number, *sid, seen, passing)).collect();
             self.missing.push(format!("one of: {}", all.join(" | ")));
         }
         true
@@ -351,7 +361,9 @@ impl<'a> Course<'a> {
             Some(text) => text == seen,
             None => {
                 let mut others = self.world.owed.iter().filter_map(|owed| owed.text.as_deref());
-                seen.starts_with("_R_.") && !self.bound.values().any(|text| text == seen) && !others.any(|text| text == seen)
+                seen.starts_with("_R_.")
+                    && !self.bound.values().any(|text| text == seen)
+                    && !others.any(|text| text == seen)
             }
         }
     }
@@ -445,7 +457,8 @@ impl<'a> Course<'a> {
                 self.missing.push(what);
             }
         }
-        let extra: Vec<_> = self.used.iter().zip(self.got).filter(|(used, _)| !**used).map(|(_, got)| got.clone()).collect();
+        let extra: Vec<_> =
+            self.used.iter().zip(self.got).filter(|(used, _)| !**used).map(|(_, got)| got.clone()).collect();
         let errors_differ = errors.iter().ne(&self.error);
         if self.missing.is_empty() && extra.is_empty() && !errors_differ {
             return Ok(());

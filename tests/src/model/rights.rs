@@ -27,7 +27,8 @@ impl fmt::Debug for Rights {
             ("sub", &self.subscribe_allow),
             ("sub not", &self.subscribe_deny),
         ];
-        let said = lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(name, list)| format!("{name} {list:?}"));
+        let said =
+            lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(name, list)| format!("{name} {list:?}"));
         let responses = self.responses.map(|most| format!("{most} answers"));
         write!(f, "{{{}}}", said.chain(responses).collect::<Vec<_>>().join(", "))
     }

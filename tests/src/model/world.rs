@@ -230,7 +230,8 @@ impl World {
 
     /// Finds the imports that hold, and the ways back that are still behind one.
     pub fn refresh(&mut self) {
-        self.crossings = (0..self.accounts.len()).flat_map(|index| crossings(&self.accounts, index, self.now)).collect();
+        self.crossings =
+            (0..self.accounts.len()).flat_map(|index| crossings(&self.accounts, index, self.now)).collect();
         let holds = |owed: &Owed| {
             let mut behind = self.crossings.iter().filter(|crossing| crossing.import.kind == Kind::Service);
             let offered = |account: &Account| {

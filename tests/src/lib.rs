@@ -13,7 +13,8 @@
 //! | `CORDON_BIN` | a binary to test instead of the one that [`binary::cordon`] builds |
 //! | `CORDON_WRITE_DOCS` | write `docs/ways-in.md` and `docs/advisories.md` from their tables instead of comparing |
 //! | `CORDON_CRASH_SEED` | the moments of `crash.rs` again |
-//! | `CORDON_MODEL_SEED` | the topology and traffic of `topologies.rs` again |
+//! | `CORDON_MODEL_SEED` | the topology and traffic of `topologies.rs`, or one round of `isolation_model.rs`, again |
+//! | `CORDON_MODEL_STEPS` | how much of `isolation_model.rs` is run |
 
 #![expect(
     clippy::unwrap_used,

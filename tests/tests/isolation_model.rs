@@ -4,7 +4,7 @@
 //! A failure names its round; `CORDON_MODEL_SEED` runs that one alone. `CORDON_MODEL_STEPS` runs until so many steps
 //! are done.
 
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a story: what fails here is its failure")]
+#![expect(clippy::unwrap_used, reason = "a story: what fails here is its failure")]
 
 use std::time::Instant;
 

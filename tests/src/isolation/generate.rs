@@ -367,7 +367,6 @@ impl Maker {
 
     fn change(&mut self, account: &mut Account, fresh: &Account) {
         match self.random.gen_range(0..18) {
-            0 => account.exports.clone_from(&fresh.exports),
             1 => account.imports.clone_from(&fresh.imports),
             2 => account.mappings.clone_from(&fresh.mappings),
             3 => account.max_connections = fresh.max_connections.or_else(|| self.percent(30).then_some(3)),
@@ -393,10 +392,10 @@ impl Maker {
                 }
             }
             13 if !account.exports.is_empty() => {
-                drop(account.exports.remove(self.random.gen_range(0..account.exports.len())))
+                drop(account.exports.remove(self.random.gen_range(0..account.exports.len())));
             }
             14 if !account.imports.is_empty() => {
-                drop(account.imports.remove(self.random.gen_range(0..account.imports.len())))
+                drop(account.imports.remove(self.random.gen_range(0..account.imports.len())));
             }
             15 if !account.signing_keys.is_empty() => {
                 drop(account.signing_keys.remove(self.random.gen_range(0..account.signing_keys.len())));

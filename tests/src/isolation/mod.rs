@@ -2,7 +2,7 @@
 //! claims that change meanwhile, in rounds of some thousand steps.
 //!
 //! ```text
-//! Round:  accounts pushed -> (some changes, many messages, answers to some of them) again and again -> accounts deleted
+//! Round: accounts pushed -> (some changes, many messages, answers to some of them) again and again -> accounts deleted
 //! ```
 //!
 //! A step is a publish, subscribe, unsubscribe, connect, disconnect or change of claims whose whole effect is compared:

@@ -6,6 +6,7 @@
 //! and imports; one thread for each account publishes and collects.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -114,7 +115,9 @@ pub fn race(site: &mut Site, seed: u64, pushes: usize) -> Outcome {
         collector.fence().into_iter().for_each(|item| log.take(index, item));
     }
     let now = Instant::now();
-    sharing.iter_mut().for_each(|one| one.close_spans(now));
+    for one in &mut sharing {
+        one.close_spans(now);
+    }
     let mut outcome = Outcome::default();
     for log in &mut logs {
         outcome.faults.append(&mut log.faults);
@@ -178,7 +181,7 @@ fn talk(index: usize, [publisher, collector]: &mut [Wire; 2], over: &AtomicBool)
         for number in first..first + BATCH {
             let subject = ["t.x", "out.s.x", "u.x"][number % 3];
             let payload = format!("{index}.{number}");
-            text.push_str(&format!("PUB {subject} {}\r\n{payload}\r\n", payload.len()));
+            write!(text, "PUB {subject} {}\r\n{payload}\r\n", payload.len()).unwrap();
         }
         let begun = Instant::now();
         publisher.send(text);
@@ -205,7 +208,7 @@ impl Log {
                 match read {
                     Some((from, number)) if self.got.insert((from, number, subject.clone())) => {}
                     _ => {
-                        self.faults.push(format!("account {index} gets `{payload}` on {subject} twice or from nobody"))
+                        self.faults.push(format!("account {index} gets `{payload}` on {subject} twice or from nobody"));
                     }
                 }
             }

@@ -12,7 +12,7 @@ use crate::isolation::site::Site;
 use crate::isolation::traffic::{self, EMPTY, Numbered, Seen};
 use crate::isolation::wire::{Item, Wire};
 use crate::model::world::NOT_AUTHORIZED;
-use crate::model::{Account, Got, Message, Told, User, World};
+use crate::model::{Account, Got, Kind, Message, Told, User, World};
 use crate::wait::{now, reach};
 
 /// Times that changes and messages take turns.
@@ -193,7 +193,7 @@ impl<'s> Round<'s> {
             Ok(()) => Vec::new(),
             Err(text) => vec![Item::Error(text.to_owned()), Item::End],
         };
-        self.require(&format!("connection {number} connects"), &items, &wanted)?;
+        require(&format!("connection {number} connects"), &items, &wanted)?;
         if expected.is_err() {
             return Ok(());
         }
@@ -241,7 +241,7 @@ impl<'s> Round<'s> {
         wire.send(format!("SUB {subject} {queue}{sid}\r\n"));
         let items = wire.fence();
         let wanted: Vec<_> = expected.into_iter().map(Item::Error).collect();
-        self.require(&format!("connection {number} subscribes to {subject} {queue}by {sid}"), &items, &wanted)
+        require(&format!("connection {number} subscribes to {subject} {queue}by {sid}"), &items, &wanted)
     }
 
     fn unsubscribe(&mut self) -> Outcome<()> {
@@ -271,7 +271,7 @@ impl<'s> Round<'s> {
         let wire = self.wires.get_mut(&number).expect("it is connected");
         wire.send(if max > 0 { format!("UNSUB {sid} {max}\r\n") } else { format!("UNSUB {sid}\r\n") });
         let items = wire.fence();
-        self.require(&format!("connection {number} unsubscribes"), &items, &[])
+        require(&format!("connection {number} unsubscribes"), &items, &[])
     }
 
     fn disconnect(&mut self) -> Outcome<()> {
@@ -282,7 +282,7 @@ impl<'s> Round<'s> {
         // The broker ends its side when it has forgotten the connection.
         wire.finish();
         let items = wire.until_end();
-        self.require(&format!("connection {number} disconnects"), &items, &[])
+        require(&format!("connection {number} disconnects"), &items, &[])
     }
 
     /// A message over the limit ends its publisher.
@@ -298,13 +298,32 @@ impl<'s> Round<'s> {
         wire.send(format!("PUB s.a {}\r\n{}\r\n", most + 1, "x".repeat(most + 1)));
         let items = wire.until_end();
         let wanted = [Item::Error("Maximum Payload Violation".to_owned())];
-        self.require(&format!("connection {number} publishes too much"), &items, &wanted)
+        require(&format!("connection {number} publishes too much"), &items, &wanted)
     }
 
     fn change_claims(&mut self) -> Outcome<()> {
+        let awaited = self.world.owed.iter().filter(|owed| owed.text.is_some() && !owed.doubtful);
+        let awaited: Vec<_> = awaited.map(|owed| (owed.importer, owed.exporter, owed.export.clone())).collect();
+        if let Some((importer, exporter, export)) = awaited.choose(&mut self.maker.random)
+            && self.maker.percent(20)
+        {
+            return self.part(*importer, *exporter, export);
+        }
         let index = self.maker.random.gen_range(0..self.plans.len());
         let account = self.maker.changed(index, &self.plans[index], &self.plans);
         self.push(index, account)
+    }
+
+    /// One of two accounts gives up what a request has crossed by that is not answered yet.
+    fn part(&mut self, importer: usize, exporter: usize, export: &str) -> Outcome<()> {
+        if self.maker.percent(50) {
+            let mut account = self.plans[importer].clone();
+            account.imports.retain(|import| import.kind != Kind::Service || import.from != exporter);
+            return self.push(importer, account);
+        }
+        let mut account = self.plans[exporter].clone();
+        account.exports.retain(|offer| offer.kind != Kind::Service || offer.subject != *export);
+        self.push(exporter, account)
     }
 
     fn push(&mut self, index: usize, account: Account) -> Outcome<()> {
@@ -389,7 +408,7 @@ impl<'s> Round<'s> {
             let text = |item: &Item| format!("{item:?}");
             wanted.sort_by_key(text);
             items.sort_by_key(text);
-            self.require(&format!("connection {number} is told of a change"), &items, &wanted)?;
+            require(&format!("connection {number} is told of a change"), &items, &wanted)?;
         }
         Ok(())
     }
@@ -423,9 +442,9 @@ impl<'s> Round<'s> {
         let reply = match self.maker.random.gen_range(0..100) {
             0..35 => format!("_INBOX.{from}.{number}"),
             // No mapping knows these: which one was applied would not show.
-            35..42 if !self.world.connections[&from].no_responders => "r.answer".to_owned(),
-            42..45 if !self.world.connections[&from].no_responders => "t.r".to_owned(),
-            45 => "_R_.abc.def".to_owned(),
+            35..40 if !self.world.connections[&from].no_responders => "r.answer".to_owned(),
+            40..49 if !self.world.connections[&from].no_responders => "t.r".to_owned(),
+            49 => "_R_.abc.def".to_owned(),
             _ => String::new(),
         };
         let forged = self.maker.percent(8);
@@ -471,10 +490,15 @@ impl<'s> Round<'s> {
     /// others.
     fn answers(&mut self) -> Vec<Numbered> {
         self.asked.shuffle(&mut self.maker.random);
-        // Late answers cross only as long as all that let the request cross is still there.
+        // Requests that crossed a border first: their answers cross only as long as all that let them cross is there.
+        self.asked.sort_by_key(|(_, subject)| !subject.starts_with("_R_."));
+        let crossed = self.asked.iter().filter(|(_, subject)| subject.starts_with("_R_.")).count();
+        let mut asked = self.asked.split_off(crossed);
+        asked.truncate(ANSWERS / 2);
+        let late = self.asked.split_off(crossed.min(ANSWERS / 2));
+        asked.append(&mut self.asked);
+        self.asked = late;
         self.asked.truncate(ANSWERS * 2);
-        let late = self.asked.split_off(self.asked.len().min(ANSWERS));
-        let asked = std::mem::replace(&mut self.asked, late);
         let mut answers = Vec::new();
         let mut ended = false;
         for (asked, subject) in asked {
@@ -502,14 +526,6 @@ impl<'s> Round<'s> {
         self.numbered(Message { from, subject: subject.to_owned(), reply, forged, empty })
     }
 
-    fn require(&self, what: &str, items: &[Item], wanted: &[Item]) -> Outcome<()> {
-        let items: Vec<_> = items.iter().filter(|item| !is_report(item)).collect();
-        if items.iter().copied().ne(wanted) {
-            return Err(format!("{what}: expected {wanted:?}, got {items:?}"));
-        }
-        Ok(())
-    }
-
     fn report(&self, seed: u64, what: &str) -> String {
         use std::fmt::Write as _;
         let mut text = format!("CORDON_MODEL_SEED={seed}, after {} steps: {what}\n", self.steps);
@@ -531,6 +547,14 @@ impl<'s> Round<'s> {
         writeln!(text, "at last:\n{}", self.history[first..].join("\n")).unwrap();
         text
     }
+}
+
+fn require(what: &str, items: &[Item], wanted: &[Item]) -> Outcome<()> {
+    let items: Vec<_> = items.iter().filter(|item| !is_report(item)).collect();
+    if items.iter().copied().ne(wanted) {
+        return Err(format!("{what}: expected {wanted:?}, got {items:?}"));
+    }
+    Ok(())
 }
 
 /// Numbers follow the order of sending, which everybody sees.

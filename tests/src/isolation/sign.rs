@@ -130,7 +130,7 @@ impl Keys {
             }
             (true, Kind::Stream) => {
                 let prefix = import.local.strip_suffix(&import.remote).expect("the old way is a prefix");
-                claim.to = prefix.trim_end_matches('.').to_owned();
+                prefix.trim_end_matches('.').clone_into(&mut claim.to);
             }
             (false, _) if import.local != import.remote => claim.local_subject.clone_from(&import.local),
             (false, _) => {}

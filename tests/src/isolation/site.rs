@@ -106,7 +106,7 @@ impl Site {
         let reply = format!("answers.{}", self.answers);
         self.system.send(format!("PUB {subject} {reply} {}\r\n{body}\r\n", body.len()));
         loop {
-            match self.system.next() {
+            match self.system.item() {
                 Item::Message { subject, payload, .. } if subject == reply => {
                     let answer: Value = serde_json::from_str(&payload).unwrap();
                     return answer["data"]["code"] == 200;

@@ -51,7 +51,7 @@ impl Wire {
         let mut wire = Self { socket, buffer: Vec::new(), at: 0, nonce: String::new() };
         let line = wire.line().expect("the broker speaks first");
         let info: Value = serde_json::from_str(line.strip_prefix("INFO ").expect("INFO comes first")).unwrap();
-        wire.nonce = info["nonce"].as_str().unwrap().to_owned();
+        info["nonce"].as_str().unwrap().clone_into(&mut wire.nonce);
         wire
     }
 
@@ -66,7 +66,7 @@ impl Wire {
     }
 
     /// The next thing that the broker says of messages, errors and fences.
-    pub fn next(&mut self) -> Item {
+    pub fn item(&mut self) -> Item {
         loop {
             let Some(line) = self.line() else { return Item::End };
             let mut words = line.split(' ');
@@ -94,7 +94,7 @@ impl Wire {
     pub fn until_pong(&mut self) -> Vec<Item> {
         let mut items = Vec::new();
         loop {
-            match self.next() {
+            match self.item() {
                 Item::Pong => return items,
                 Item::End => {
                     items.push(Item::End);
@@ -109,7 +109,7 @@ impl Wire {
     pub fn until_end(&mut self) -> Vec<Item> {
         let mut items = Vec::new();
         loop {
-            match self.next() {
+            match self.item() {
                 Item::End => return items,
                 Item::Pong => {}
                 item => items.push(item),
@@ -157,7 +157,7 @@ impl Wire {
     fn more(&mut self) -> bool {
         self.buffer.drain(..self.at);
         self.at = 0;
-        let mut chunk = [0; 32 * 1024];
+        let mut chunk = [0; 8 * 1024];
         match self.socket.read(&mut chunk) {
             Ok(count) => {
                 self.buffer.extend_from_slice(&chunk[..count]);

@@ -357,15 +357,11 @@ impl<'a> Course<'a> {
     fn may_be(&self, expected: &str, seen: &str) -> bool {
         let Some(id) = placeholder_id(expected) else { return expected == seen };
         let known = self.world.owed.iter().find(|owed| owed.id == id).and_then(|owed| owed.text.as_deref());
-        match self.bound.get(&id).map(String::as_str).or(known) {
-            Some(text) => text == seen,
-            None => {
-                let mut others = self.world.owed.iter().filter_map(|owed| owed.text.as_deref());
-                seen.starts_with("_R_.")
-                    && !self.bound.values().any(|text| text == seen)
-                    && !others.any(|text| text == seen)
-            }
+        if let Some(text) = self.bound.get(&id).map(String::as_str).or(known) {
+            return text == seen;
         }
+        let mut others = self.world.owed.iter().filter_map(|owed| owed.text.as_deref());
+        seen.starts_with("_R_.") && !self.bound.values().any(|text| text == seen) && !others.any(|text| text == seen)
     }
 
     fn bind(&mut self, expected: &str, seen: &str) {

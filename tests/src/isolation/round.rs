@@ -495,7 +495,7 @@ impl<'s> Round<'s> {
         let crossed = self.asked.iter().filter(|(_, subject)| subject.starts_with("_R_.")).count();
         let mut asked = self.asked.split_off(crossed);
         asked.truncate(ANSWERS / 2);
-        let late = self.asked.split_off(crossed.min(ANSWERS / 2));
+        let late = self.asked.split_off(crossed.div_ceil(2).min(ANSWERS / 2));
         asked.append(&mut self.asked);
         self.asked = late;
         self.asked.truncate(ANSWERS * 2);

@@ -1,16 +1,20 @@
 //! Passwords and tokens: argon2id is written, argon2id, bcrypt and plain text are read.
 //!
-//! Hashing costs tens of milliseconds and tens of mebibytes by design, so it runs on the blocking pool
-//! and never more than a few at once.
+//! Hashing costs tens of milliseconds and tens of mebibytes by design, so it runs on few threads of its own, which
+//! take what the threads that carry messages leave: whoever guesses passwords slows down other logins by password,
+//! and nobody who is connected.
 
-use std::sync::Arc;
+use std::num::NonZero;
+use std::sync::{Arc, OnceLock, mpsc};
+use std::thread;
 
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
+use parking_lot::Mutex;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// Longest password that is looked at, in bytes.
 pub const PASSWORD_BYTES_MAX: usize = 4096;
@@ -119,13 +123,27 @@ fn verdict(equal: bool) -> Verdict {
 #[derive(Clone, Debug)]
 pub struct PasswordChecker {
     permits: Arc<Semaphore>,
+    at_once: usize,
+    /// Started with the first comparison: most brokers make none.
+    threads: Arc<OnceLock<mpsc::SyncSender<Comparison>>>,
+}
+
+/// One comparison on its way to a thread.
+#[derive(Debug)]
+struct Comparison {
+    stored: SecretString,
+    given: SecretString,
+    answer: oneshot::Sender<Verdict>,
+    /// Held by the comparison itself: a caller that gives up does not free the place early.
+    _permit: OwnedSemaphorePermit,
 }
 
 impl PasswordChecker {
     /// A checker that runs at most `at_once` comparisons; the others wait their turn, each no longer than
     /// its connection's authentication timeout lets it.
     pub fn new(at_once: usize) -> Self {
-        Self { permits: Arc::new(Semaphore::new(at_once.clamp(1, 1024))) }
+        let at_once = at_once.clamp(1, 1024);
+        Self { permits: Arc::new(Semaphore::new(at_once)), at_once, threads: Arc::default() }
     }
 
     /// Compares `given` with `stored`.
@@ -133,25 +151,53 @@ impl PasswordChecker {
         if Stored::of(stored.expose_secret()) == Stored::Plain {
             return verify(stored.expose_secret(), given);
         }
-        // Held by the blocking work itself: a caller that gives up does not free the slot early.
         let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
             return Verdict::Unusable;
         };
-        let (stored, given) = (stored.clone(), given.clone());
-        let work = tokio::task::spawn_blocking(move || {
-            let verdict = verify(stored.expose_secret(), &given);
-            drop(permit);
-            verdict
-        });
-        work.await.unwrap_or(Verdict::Unusable)
+        let (answer, verdict) = oneshot::channel();
+        let comparison = Comparison { stored: stored.clone(), given: given.clone(), answer, _permit: permit };
+        // There are as many places in the queue as permits, so it is never full.
+        if self.threads.get_or_init(|| start(self.at_once)).try_send(comparison).is_err() {
+            return Verdict::Unusable;
+        }
+        verdict.await.unwrap_or(Verdict::Unusable)
     }
 }
 
 impl Default for PasswordChecker {
-    /// As many at once as there are processors.
+    /// Half as many at once as there are processors: guessing must leave some to everything else.
     fn default() -> Self {
-        Self::new(std::thread::available_parallelism().map_or(2, usize::from))
+        Self::new(thread::available_parallelism().map_or(1, NonZero::get) / 2)
     }
+}
+
+/// Starts `count` threads, which end when the queue's other side is dropped.
+fn start(count: usize) -> mpsc::SyncSender<Comparison> {
+    let (queue, comparisons) = mpsc::sync_channel::<Comparison>(count);
+    let comparisons = Arc::new(Mutex::new(comparisons));
+    for number in 0..count {
+        let comparisons = Arc::clone(&comparisons);
+        let work = move || {
+            yield_to_others();
+            loop {
+                let Ok(comparison) = comparisons.lock().recv() else { return };
+                // Whoever asked may have given up: nothing to compare for.
+                if !comparison.answer.is_closed() {
+                    let verdict = verify(comparison.stored.expose_secret(), &comparison.given);
+                    let _ = comparison.answer.send(verdict);
+                }
+            }
+        };
+        // Without any thread comparisons fail, and with them the login: nobody gets in by it.
+        let _started = thread::Builder::new().name(format!("password-{number}")).spawn(work);
+    }
+    queue
+}
+
+/// Gives this thread the lowest priority, where threads have one. Where it cannot be had, it works with the usual one.
+fn yield_to_others() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19);
 }
 
 #[cfg(test)]
@@ -221,5 +267,33 @@ mod tests {
             checker.verify(&stored, &right)
         );
         assert_eq!((a, b, c), (Verdict::Match, Verdict::Mismatch, Verdict::Match));
+    }
+
+    #[tokio::test]
+    async fn a_place_is_free_again_only_when_the_comparison_has_ended() {
+        let checker = PasswordChecker::new(1);
+        let stored = secret(&bcrypt::hash_with_salt("pw", 4, [1; 16]).unwrap().to_string());
+        let (right, wrong) = (secret("pw"), secret("no"));
+        for _ in 0..20 {
+            // Polled once: it is on its way to a thread, and then nobody waits for it.
+            let mut given_up = Box::pin(checker.verify(&stored, &wrong));
+            let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(given_up.as_mut().poll(cx))).await;
+            drop(given_up);
+            assert!(polled.is_pending() || polled == std::task::Poll::Ready(Verdict::Mismatch));
+            assert_eq!(checker.verify(&stored, &right).await, Verdict::Match);
+        }
+        assert_eq!(checker.permits.available_permits(), 1, "every place is free at the end");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn comparing_threads_have_the_lowest_priority() {
+        let priority = thread::spawn(|| {
+            yield_to_others();
+            rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap()
+        });
+        assert_eq!(priority.join().unwrap(), 19);
+        let own = rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap();
+        assert!(own < 19, "others keep theirs");
     }
 }

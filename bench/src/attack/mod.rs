@@ -29,7 +29,7 @@ const REMEMBERED: u64 = 48 * MIB;
 const UNPROVED: u64 = 20 * KIB;
 /// What TLS adds: a handshake's messages and keys.
 const HANDSHAKE: u64 = 64 * KIB;
-/// The memory of one argon2id comparison; as many run at once as there are permits, at most one for each core.
+/// The memory of one argon2id comparison; half as many run at once as there are cores.
 const HASHING: u64 = 19 * MIB;
 /// `MAX_PENDING`: what may wait for one receiver.
 const PENDING: u64 = 64 * MIB;
@@ -78,7 +78,7 @@ pub(crate) fn all() -> Vec<Attack> {
     let hashed = |attack: Attack, ground, with_nats| Attack {
         ground,
         with_nats,
-        bound: attack.bound + crate::setup::cores() as u64 * HASHING,
+        bound: attack.bound + (crate::setup::cores() as u64 / 2).max(1) * HASHING,
         ..attack
     };
     let tenant = |name, title, kind, per_second, bound| Attack {

@@ -135,7 +135,7 @@ struct Comparison {
     given: SecretString,
     answer: oneshot::Sender<Verdict>,
     /// Held by the comparison itself: a caller that gives up does not free the place early.
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 }
 
 impl PasswordChecker {
@@ -155,7 +155,7 @@ impl PasswordChecker {
             return Verdict::Unusable;
         };
         let (answer, verdict) = oneshot::channel();
-        let comparison = Comparison { stored: stored.clone(), given: given.clone(), answer, _permit: permit };
+        let comparison = Comparison { stored: stored.clone(), given: given.clone(), answer, permit };
         // There are as many places in the queue as permits, so it is never full.
         if self.threads.get_or_init(|| start(self.at_once)).try_send(comparison).is_err() {
             return Verdict::Unusable;
@@ -181,10 +181,13 @@ fn start(count: usize) -> mpsc::SyncSender<Comparison> {
             yield_to_others();
             loop {
                 let Ok(comparison) = comparisons.lock().recv() else { return };
+                let Comparison { stored, given, answer, permit } = comparison;
                 // Whoever asked may have given up: nothing to compare for.
-                if !comparison.answer.is_closed() {
-                    let verdict = verify(comparison.stored.expose_secret(), &comparison.given);
-                    let _ = comparison.answer.send(verdict);
+                if !answer.is_closed() {
+                    let verdict = verify(stored.expose_secret(), &given);
+                    drop(permit);
+                    // It may have given up meanwhile, too.
+                    let _ = answer.send(verdict);
                 }
             }
         };

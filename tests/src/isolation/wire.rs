@@ -163,6 +163,8 @@ impl Wire {
                 self.buffer.extend_from_slice(&chunk[..count]);
                 count > 0
             }
+            // A broker of before has ended, and the system says so in the midst of a wait.
+            Err(error) if error.kind() == ErrorKind::Interrupted => self.more(),
             Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => false,
             Err(error) => {
                 panic!("waited in vain for the broker: {error}; unread is {:?}", String::from_utf8_lossy(&self.buffer))

@@ -66,7 +66,7 @@ impl Hours {
 
     fn end_of_span(&self, now: OffsetDateTime, here: UtcOffset, start: Time, end: Time) -> Option<i64> {
         let offset = self.zone.map_or(here, |zone| zone.get_offset_utc(&now).to_utc());
-        let today = now.to_offset(offset).date();
+        let today = now.checked_to_offset(offset)?.date();
         let at = |date: time::Date, time: Time| self.moment(date.with_time(time), here);
         let (starts, ends) = (at(today, start), at(today, end));
         let end = if start > end {
@@ -167,7 +167,7 @@ mod tests {
         let day = [("08:00:00", "17:00:00")];
         let night = [("22:00:00", "06:00:00")];
         let both = [("08:00:00", "12:00:00"), ("09:00:00", "17:00:00")];
-        let table: [(&[Span], &str, i64, Presence); 14] = [
+        let table: [(&[Span], &str, i64, Presence); 15] = [
             (&[], "", at(3, 0), Presence::Always),
             (&day, "", at(7, 59), Presence::Never),
             (&day, "", at(8, 0), Presence::Never),
@@ -182,6 +182,8 @@ mod tests {
             (&night, "Europe/Berlin", at(21, 30), Presence::Until(at(29, 0))),
             (&both, "", at(10, 0), Presence::Until(at(17, 0))),
             (&both, "", i64::MAX, Presence::Never),
+            // The last second that there is a date for; in Berlin it is past it.
+            (&night, "Europe/Berlin", 253_402_300_799, Presence::Never),
         ];
         for (ranges, zone, now, expected) in table {
             let found = hours(ranges, zone).unwrap().presence(now, UtcOffset::UTC);

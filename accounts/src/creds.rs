@@ -225,6 +225,33 @@ mod tests {
     }
 
     #[test]
+    fn only_a_line_between_armour_is_content() {
+        let open = "-----BEGIN NATS USER JWT-----";
+        let close = "------END NATS USER JWT------";
+        for (text, wanted) in [
+            (format!("{open}\na.b-c_d=\n{close}\n"), Some("a.b-c_d=")),
+            (format!("a.b\n{close}\n"), None),
+            (format!("{open}\na b\n{close}\n"), None),
+            (format!("{open}\na/b\n{close}\n"), None),
+            (format!("{open}\n\n{close}\n"), None),
+            (format!("{open}\na\nb\n{close}\n"), None),
+            ("---\na\n---\n".to_owned(), None),
+            ("BEGIN---\na\nEND---\n".to_owned(), None),
+            ("---BEGIN\na\n---END\n".to_owned(), None),
+        ] {
+            assert_eq!(blocks(&text).next(), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_up_to_its_greatest_length() {
+        let text = creds().to_text();
+        let full = format!("{}{}", *text, " ".repeat(CREDS_BYTES_MAX - text.len()));
+        assert!(Creds::parse(&full).is_ok());
+        assert_eq!(Creds::parse(&format!("{full} ")).err(), Some(CredsError::TooLong { found: CREDS_BYTES_MAX + 1 }));
+    }
+
+    #[test]
     fn files_of_one_thing_are_read_armoured_or_bare() {
         let creds = creds();
         assert_eq!(jwt_of_file(&armour_jwt("account", &creds.jwt)), creds.jwt);

@@ -112,4 +112,12 @@ mod tests {
         assert_eq!(AccountName::from(key).key(), Some(key));
         assert_eq!(AccountName::global().key(), None);
     }
+
+    #[test]
+    fn a_name_stands_for_its_text() {
+        let name = AccountName::new("acme");
+        let (as_ref, borrowed): (&str, &str) = (name.as_ref(), name.borrow());
+        assert_eq!((as_ref, borrowed, name.to_string().as_str()), ("acme", "acme", "acme"));
+        assert_eq!(format!("{name:?}"), "acme");
+    }
 }

@@ -144,6 +144,7 @@ mod tests {
             assert!(code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
             assert_eq!(code.parse(), Ok(*reason));
             assert_eq!(serde_json::to_value(reason).unwrap(), code);
+            assert_eq!(reason.to_string(), reason.text());
         }
         assert_eq!("no_such_reason".parse::<Reason>(), Err(UnknownReason));
     }

@@ -197,11 +197,6 @@ pub struct ExternalAuthorization {
 }
 
 impl ExternalAuthorization {
-    /// Whether the service is asked at all.
-    pub fn is_enabled(&self) -> bool {
-        !self.auth_users.is_empty()
-    }
-
     /// Whether the service may put a user into this account; its own is always allowed and not
     /// asked about here.
     pub fn allows(&self, account: &AccountKey) -> bool {

@@ -144,6 +144,7 @@ mod tests {
             ("na ts://h", None),
             ("nats://h:port", None),
             ("nats://[::1", None),
+            ("nats://[::1]80", None),
             ("nats://h\n", None),
             ("", None),
         ];

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::revocation::Revocations;
-use super::{Activation, Claims, is_default, is_false};
+use super::{is_default, is_false};
 
 /// An offer: a stream of messages, or a service that answers requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,13 +174,5 @@ impl de::Visitor<'_> for SamplingVisitor {
         } else {
             Err(E::invalid_value(de::Unexpected::Str(text), &self))
         }
-    }
-}
-
-impl Export {
-    /// Whether an activation was taken back; one that does not say when it was issued counts as
-    /// taken back.
-    pub fn revokes(&self, activation: &Claims<Activation>) -> bool {
-        activation.issued_at <= 0 || self.revocations.is_revoked(&activation.subject, activation.issued_at)
     }
 }

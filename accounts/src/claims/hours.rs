@@ -167,7 +167,8 @@ mod tests {
         let day = [("08:00:00", "17:00:00")];
         let night = [("22:00:00", "06:00:00")];
         let both = [("08:00:00", "12:00:00"), ("09:00:00", "17:00:00")];
-        let table: [(&[Span], &str, i64, Presence); 15] = [
+        let none = [("08:00:00", "08:00:00")];
+        let table: [(&[Span], &str, i64, Presence); 19] = [
             (&[], "", at(3, 0), Presence::Always),
             (&day, "", at(7, 59), Presence::Never),
             (&day, "", at(8, 0), Presence::Never),
@@ -180,6 +181,10 @@ mod tests {
             (&night, "", at(5, 0), Presence::Until(at(6, 0))),
             (&night, "", at(12, 0), Presence::Never),
             (&night, "Europe/Berlin", at(21, 30), Presence::Until(at(29, 0))),
+            (&night, "", at(6, 0), Presence::Never),
+            (&night, "", at(22, 0), Presence::Never),
+            (&none, "", at(8, 0), Presence::Never),
+            (&none, "", at(9, 0), Presence::Never),
             (&both, "", at(10, 0), Presence::Until(at(17, 0))),
             (&both, "", i64::MAX, Presence::Never),
             // The last second that there is a date for; in Berlin it is past it.

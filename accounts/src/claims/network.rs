@@ -90,10 +90,20 @@ mod tests {
             ("2001:db8::/32", "2001:db9::1", false),
             ("::/0", "2001:db9::1", true),
             ("::1/128", "::1", true),
+            ("2001:db8::1/128", "2001:db8::2", false),
+            ("2001:db8::/96", "203.0.113.9", false),
+            ("::ffff:192.0.2.0/90", "203.0.113.9", false),
         ];
         for (network, peer, inside) in table {
             let found = Network::parse(network).unwrap().contains(peer.parse().unwrap());
             assert_eq!(found, inside, "{peer} in {network}");
+        }
+    }
+
+    #[test]
+    fn a_network_is_written_as_it_is_compared() {
+        for (text, written) in [("192.0.2.7/24", "192.0.2.7/24"), ("::ffff:192.0.2.0/120", "192.0.2.0/24")] {
+            assert_eq!(Network::parse(text).unwrap().to_string(), written);
         }
     }
 

@@ -53,6 +53,28 @@ fn publish_is_explained_on_the_mapped_subject() {
 }
 
 #[test]
+fn every_destination_of_a_split_mapping_is_explained() {
+    let destination = |subject: &str, percent| Destination { subject: subject.to_owned(), percent, cluster: None };
+    let halves = vec![destination("one", 50), destination("two", 50)];
+    let (mappings, _) = Mappings::from_destinations([("foo".to_owned(), halves)], None);
+    for (allow, allowed) in [(vec!["one", "two"], true), (vec!["one"], false), (vec!["two"], false)] {
+        let explanation = explain_publish(&permissions(&allow, &[]), &mappings, b"foo", None, false);
+        assert_eq!(explanation.allowed, allowed, "{allow:?} {explanation:?}");
+        let mapped = |step: &&Step| step.what == "mapping" && step.why.contains("becomes");
+        assert_eq!(explanation.steps.iter().filter(mapped).count(), 2);
+    }
+}
+
+#[test]
+fn an_empty_token_is_pointed_out() {
+    let noted = |subject: &[u8]| {
+        let explanation = explain_publish(&Permissions::everything(), &Mappings::default(), subject, None, false);
+        explanation.steps.iter().any(|step| step.why.contains("empty token"))
+    };
+    assert!(noted(b"a..b") && !noted(b"a.b"));
+}
+
+#[test]
 fn subscribe_tells_what_is_withheld() {
     let permissions = permissions(&["foo.>"], &["*.secret"]);
     let explanation = explain_subscribe(&permissions, b"foo.*", None);
@@ -149,6 +171,35 @@ fn a_scope_gives_its_users_the_expanded_template() {
 }
 
 #[test]
+fn an_import_of_the_accounts_own_export_is_explained_by_its_own_claims() {
+    let mut account = AccountSharing::new("A".into());
+    account.exports.push(Export::new(ExportKind::Service, Pattern::parse("q.>").unwrap()));
+    let local = Local::Subject("own".to_owned());
+    account.imports.push(Import::new(ExportKind::Service, "A".into(), "q.a", &local));
+    let explanation = explain_import(&account, 0, &|_| None, NOW);
+    assert!(explanation.allowed, "{explanation:?}");
+    assert!(explanation.steps.iter().any(|step| step.why == "export `q.>` is public"), "{explanation:?}");
+}
+
+#[test]
+fn a_connect_explanation_says_what_was_found() {
+    let account = AccountClaims::new(account_key(1));
+    let why = |change: fn(&mut UserClaims, &mut Circumstances<'_>)| {
+        let (mut user, mut at) = (user_of(account_key(1), account_key(1)), here());
+        change(&mut user, &mut at);
+        let explanation = explain_connect(&user, &account, &at);
+        (explanation.allowed, explanation.steps.into_iter().map(|step| step.why).collect::<Vec<_>>())
+    };
+    let (allowed, steps) = why(|user, at| {
+        user.nats.template.allowed_connection_types = vec!["STANDARD".into(), "WEBSOCKET".into()];
+        at.connection_type = Some("websocket");
+    });
+    assert!(allowed && steps.iter().any(|step| step == "any time"), "{steps:?}");
+    let (allowed, steps) = why(|user, _| user.expires = NOW - 1);
+    assert!(!allowed && steps.iter().any(|step| step.contains("have expired")), "{steps:?}");
+}
+
+#[test]
 fn import_names_the_export_that_decides() {
     let mut exporter = AccountSharing::new("X".into());
     exporter.exports.push(Export::new(ExportKind::Service, Pattern::parse("q.>").unwrap()));
@@ -160,6 +211,7 @@ fn import_names_the_export_that_decides() {
     let lookup = |name: &AccountName| (name.as_str() == "X").then(|| Arc::clone(&exporter));
     let explanation = explain_import(&importer, 0, &lookup, NOW);
     assert_eq!((explanation.allowed, explanation.decided_by.as_str()), (true, "export `q.>` of `X`"));
+    assert!(explanation.steps.iter().any(|step| step.why == "export `q.>` is public"), "{explanation:?}");
     let explanation = explain_import(&importer, 1, &lookup, NOW);
     assert_eq!(explanation.reason, Some(Reason::ImportNoExport));
     assert_eq!(explain_import(&importer, 2, &lookup, NOW).reason, Some(Reason::ImportInvalid));

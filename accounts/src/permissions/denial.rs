@@ -10,22 +10,16 @@ use crate::reason::Reason;
 #[derive(Copy, Clone, Debug)]
 #[must_use]
 pub struct Permit<'a> {
-    subject: &'a [u8],
     entry: Option<&'a str>,
 }
 
 impl<'a> Permit<'a> {
-    pub(super) fn unrestricted(subject: &'a [u8]) -> Self {
-        Self { subject, entry: None }
+    pub(super) fn unrestricted() -> Self {
+        Self { entry: None }
     }
 
-    pub(super) fn by_entry(subject: &'a [u8], entry: &'a str) -> Self {
-        Self { subject, entry: Some(entry) }
-    }
-
-    /// The subject it is about.
-    pub fn subject(&self) -> &'a [u8] {
-        self.subject
+    pub(super) fn by_entry(entry: &'a str) -> Self {
+        Self { entry: Some(entry) }
     }
 
     /// The allow entry that decided; `None` where there is no allow list.
@@ -38,25 +32,13 @@ impl<'a> Permit<'a> {
 #[derive(Copy, Clone, Debug)]
 #[must_use]
 pub struct SubscribePermit<'a> {
-    subject: &'a [u8],
-    queue: Option<&'a [u8]>,
     entry: Option<&'a str>,
     overlaps_deny: bool,
 }
 
 impl<'a> SubscribePermit<'a> {
-    pub(super) fn new(subject: &'a [u8], queue: Option<&'a [u8]>, entry: Option<&'a str>, overlaps_deny: bool) -> Self {
-        Self { subject, queue, entry, overlaps_deny }
-    }
-
-    /// The subscription's subject.
-    pub fn subject(&self) -> &'a [u8] {
-        self.subject
-    }
-
-    /// The subscription's queue group.
-    pub fn queue(&self) -> Option<&'a [u8]> {
-        self.queue
+    pub(super) fn new(entry: Option<&'a str>, overlaps_deny: bool) -> Self {
+        Self { entry, overlaps_deny }
     }
 
     /// The allow entry that decided; `None` where there is no allow list.

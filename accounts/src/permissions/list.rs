@@ -98,10 +98,6 @@ impl PublishList {
         self.0.matching(subject).map(Pattern::as_str)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.len() == 0
-    }
-
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
@@ -203,10 +199,6 @@ impl SubscribeList {
         let queue = queue?;
         let found = self.queued.iter().find(|entry| covers(entry.subject.as_bytes()) && entry.fits(queue));
         found.map(|entry| &*entry.entry)
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     pub(super) fn len(&self) -> usize {

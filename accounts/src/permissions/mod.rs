@@ -81,16 +81,6 @@ impl Permissions {
         Arc::clone(&EVERYTHING)
     }
 
-    /// True if no publish is ever refused, so that callers need not ask.
-    pub fn allows_every_publish(&self) -> bool {
-        self.publish.allow.is_none() && self.publish.deny.is_empty()
-    }
-
-    /// True if no subscription and no delivery is ever refused, other than the broker's own queue group.
-    pub fn allows_every_subscribe(&self) -> bool {
-        self.subscribe.allow.is_none() && self.subscribe.deny.is_empty()
-    }
-
     /// The leave to respond; independent of the lists, see [`ReplyGrants`].
     pub fn response(&self) -> Option<ResponseRule> {
         self.response
@@ -107,15 +97,15 @@ impl Permissions {
     ///
     /// # Errors
     /// [`Denial`] with the list and entry that refused it.
-    pub fn may_publish<'a>(&'a self, subject: &'a [u8]) -> Result<Permit<'a>, Denial> {
+    pub fn may_publish(&self, subject: &[u8]) -> Result<Permit<'_>, Denial> {
         let denial = |rule| Denial::new(Verb::Publish, subject, None, rule);
         if let Some(entry) = self.publish.deny.matching(subject) {
             return Err(denial(Rule::entry(List::PublishDeny, entry)));
         }
         match &self.publish.allow {
-            None => Ok(Permit::unrestricted(subject)),
+            None => Ok(Permit::unrestricted()),
             Some(allow) => match allow.matching(subject) {
-                Some(entry) => Ok(Permit::by_entry(subject, entry)),
+                Some(entry) => Ok(Permit::by_entry(entry)),
                 None => Err(denial(Rule::NoAllowMatched { list: List::PublishAllow, entries: allow.len() })),
             },
         }
@@ -128,11 +118,7 @@ impl Permissions {
     ///
     /// # Errors
     /// [`Denial`] with the list and entry that refused it.
-    pub fn may_subscribe<'a>(
-        &'a self,
-        subject: &'a [u8],
-        queue: Option<&'a [u8]>,
-    ) -> Result<SubscribePermit<'a>, Denial> {
+    pub fn may_subscribe(&self, subject: &[u8], queue: Option<&[u8]>) -> Result<SubscribePermit<'_>, Denial> {
         let denial = |rule| Denial::new(Verb::Subscribe, subject, queue, rule);
         if queue == Some(RESERVED_QUEUE) {
             return Err(denial(Rule::ReservedQueue));
@@ -146,7 +132,7 @@ impl Permissions {
         };
         // A literal subject that overlaps a deny entry is contained in it and was refused above.
         let overlaps = !matching::is_literal(subject) && self.subscribe.deny.overlapping(subject, queue).is_some();
-        Ok(SubscribePermit::new(subject, queue, entry, overlaps))
+        Ok(SubscribePermit::new(entry, overlaps))
     }
 
     /// Decides whether one message may reach a subscription that overlaps a deny entry.

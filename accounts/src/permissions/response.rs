@@ -207,6 +207,65 @@ mod tests {
     }
 
     #[test]
+    fn only_what_has_expired_is_pruned() {
+        let mut grants = ReplyGrants::new(rule(5, 100));
+        grants.granted(b"old", 0);
+        grants.granted(b"again", 10);
+        grants.granted(b"again", 90);
+        grants.granted(b"other", 100);
+        assert!(grants.take(b"old", 100), "not expired yet, though others came");
+        grants.granted(b"last", 120);
+        assert_eq!((grants.len(), grants.bytes), (3, "again".len() + "other".len() + "last".len()));
+        assert!(!grants.take(b"old", 120));
+        assert!(grants.take(b"again", 130), "it was given anew; the first time no longer counts");
+        assert!(grants.take(b"other", 200) && grants.take(b"last", 220));
+        grants.granted(b"new", 500);
+        assert_eq!((grants.len(), grants.bytes), (1, "new".len()));
+    }
+
+    #[test]
+    fn the_bytes_are_used_to_the_last_and_no_further() {
+        let mut grants = ReplyGrants::new(rule(1, -1));
+        let whole = vec![b'x'; GRANT_BYTES_MAX];
+        grants.granted(&[&whole[..], b"x"].concat(), 0);
+        assert!(grants.is_empty());
+        grants.granted(&whole, 0);
+        assert!(!grants.is_empty());
+        assert!(grants.take(&whole, 0));
+        grants.granted(&whole[1..], 0);
+        grants.granted(b"y", 0);
+        assert_eq!((grants.len(), grants.bytes), (2, GRANT_BYTES_MAX));
+        grants.granted(b"z", 0);
+        assert_eq!((grants.len(), grants.bytes), (2, 2), "the oldest made room");
+    }
+
+    #[test]
+    fn what_was_given_anew_is_not_the_oldest() {
+        let mut grants = ReplyGrants::new(rule(1, -1));
+        grants.granted(b"again", 0);
+        for number in 1..GRANTS_MAX {
+            grants.granted(format!("inbox.{number}").as_bytes(), 0);
+        }
+        grants.granted(b"again", 0);
+        grants.granted(b"one more", 0);
+        assert_eq!(grants.len(), GRANTS_MAX);
+        assert!(grants.take(b"again", 0) && !grants.take(b"inbox.1", 0));
+    }
+
+    #[test]
+    fn a_grant_that_waits_while_others_come_and_go_still_expires() {
+        let mut grants = ReplyGrants::new(rule(1, 1000));
+        grants.granted(b"waits", 0);
+        for number in 0..1000 {
+            let reply = format!("inbox.{number}");
+            grants.granted(reply.as_bytes(), number);
+            assert!(grants.take(reply.as_bytes(), number));
+        }
+        grants.granted(b"new", 2000);
+        assert_eq!((grants.len(), grants.bytes), (1, "new".len()));
+    }
+
+    #[test]
     fn without_limits_a_reply_stays_open() {
         let mut grants = ReplyGrants::new(rule(-1, -1));
         grants.granted(b"r", 0);

@@ -108,6 +108,44 @@ fn no_value_widens_a_template() {
 }
 
 #[test]
+fn one_bad_value_takes_only_its_own_entry_from_an_allow_list() {
+    let mixed = tags(&["t:good", "t:*", "t:fine"]);
+    let lists = expand_lists(&["x.{{tag(t)}}"], &["d"], &values("bob", &mixed)).unwrap();
+    assert_eq!((lists.allow, lists.deny), (tags(&["x.good", "x.fine"]), tags(&["d"])));
+    assert!(matches!(
+        expand_lists(&[], &["x.{{tag(t)}}"], &values("bob", &mixed)),
+        Err(TemplateError::DenyUnusable { .. })
+    ));
+}
+
+#[test]
+fn what_expands_to_no_entry_allows_nothing() {
+    let values = values("bob", NOTHING);
+    for entry in ["a..{{name()}}", "{{name()}}.>.x", "{{name()}} q r", "a {{name()}}..b"] {
+        let lists = expand_lists(&[entry], &[], &values).unwrap();
+        assert_eq!((lists.allow, lists.deny), (vec![], tags(&[">"])), "{entry}");
+        assert!(matches!(expand_lists(&[], &[entry], &values), Err(TemplateError::DenyUnusable { .. })), "{entry}");
+    }
+    // Whoever publishes is in no queue group.
+    let publish = SubjectsClaim { allow: tags(&["a.{{name()}} q"]), deny: vec![] };
+    let permissions = PermissionsClaim { publish, ..PermissionsClaim::default() };
+    let expanded = expand_values(&UserTemplate { permissions, ..UserTemplate::default() }, &values).unwrap();
+    assert_eq!(expanded.permissions.publish, SubjectsClaim { allow: vec![], deny: tags(&[">"]) });
+}
+
+#[test]
+fn a_list_holds_as_many_entries_as_it_may_and_not_one_more() {
+    let many: Vec<String> = (0..64).map(|n| format!("t:{n}")).collect();
+    let values = values("bob", &many);
+    let full = "{{tag(t)}}.{{account-tag(t)}}";
+    assert_eq!(expand_lists(&[full], &[], &values).unwrap().allow.len(), ENTRIES_MAX);
+    for one_more in [["x", full], [full, "x"]] {
+        let result = expand_lists(&one_more, &[], &values);
+        assert!(matches!(result, Err(TemplateError::TooManyEntries { .. })), "{one_more:?}");
+    }
+}
+
+#[test]
 fn too_many_combinations_fail() {
     let many: Vec<String> = (0..70).map(|n| format!("t:{n}")).collect();
     let values = values("bob", &many);

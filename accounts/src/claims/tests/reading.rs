@@ -327,6 +327,97 @@ fn null_anywhere_is_absent_or_refused_and_never_a_panic() {
 }
 
 #[test]
+fn a_null_member_is_as_if_it_were_absent() {
+    let mut value = claims(&account(), &user(), json!({"type": "user", "version": 2, "subs": null, "src": null}));
+    for name in ["exp", "nbf", "jti", "name", "aud", "other"] {
+        value[name] = Value::Null;
+    }
+    let read = decode::<User>(&forge(HEADER_V2, &value.to_string(), &account(), true)).unwrap();
+    assert_eq!((read.expires, read.not_before, read.name.as_str()), (0, 0, ""));
+    assert!(read.unknown.is_empty() && read.nats.unknown.is_empty());
+    let nats = json!({"type": "account", "version": 2, "tags": null, "exports": [{"subject": "a", "type": "service",
+        "response_type": null, "revocations": null}], "default_permissions": {"pub": {"allow": null}}});
+    let read = decode::<Account>(&account_token(nats)).unwrap();
+    assert_eq!((read.nats.exports.len(), read.nats.tags.len()), (1, 0));
+}
+
+#[test]
+fn version_1_knows_no_member_that_came_later() {
+    let read = |nats: Value| {
+        let mut value = claims(&operator(), &account(), nats);
+        value["type"] = json!("account");
+        decode::<Account>(&forge(HEADER_V1, &value.to_string(), &operator(), false)).unwrap()
+    };
+    let later = json!({"subs": 3, "mem_storage": 5, "tiered_limits": {"R1": {"streams": 1}}});
+    let read = read(json!({"limits": later, "mappings": {"a": [{"subject": "b"}]}, "description": "d",
+        "authorization": {"auth_users": [user_key(3)]}, "tags": ["t"]}));
+    assert_eq!((read.nats.limits.subs.bound(), read.nats.tags.as_slice()), (Some(3), &["t".to_owned()][..]));
+    assert!(!read.nats.limits.jetstream_enabled() && read.nats.mappings.is_empty());
+    assert!(read.nats.authorization.auth_users.is_empty() && read.nats.unknown.is_empty());
+    let mut value = claims(&operator(), &operator(), json!({"type": "x"}));
+    value["type"] = json!("operator");
+    let read = decode::<Operator>(&forge(HEADER_V1, &value.to_string(), &operator(), false)).unwrap();
+    assert!(read.nats.unknown.is_empty(), "{:?}", read.nats.unknown);
+}
+
+#[test]
+fn brackets_in_text_do_not_make_room_for_depth() {
+    let text = "]".repeat(JSON_DEPTH_MAX);
+    let bomb = format!("{{\"a\":\"{text}\",\"b\":{}", "[".repeat(JSON_DEPTH_MAX));
+    assert_eq!(decode::<User>(&forge(HEADER_V2, &bomb, &account(), true)).unwrap_err(), ClaimsError::TooDeep);
+}
+
+#[test]
+fn what_an_error_shows_of_the_token_is_short() {
+    for (typ, shown) in [("x".repeat(160), "x".repeat(160)), ("é".repeat(161), format!("{}…", "é".repeat(160)))] {
+        let header = json!({"typ": typ, "alg": "ed25519-nkey"}).to_string();
+        let error = decode::<User>(&forge(&header, "{}", &account(), true)).unwrap_err();
+        assert_eq!(error, ClaimsError::Type { found: shown });
+    }
+}
+
+#[test]
+fn a_token_has_a_greatest_length_for_reader_and_writer() {
+    let sized = |bytes: usize| {
+        let mut claims = UserClaims::new(user_key(3));
+        let bare = claims.encode(&account(), NOW).unwrap().len();
+        // Base64 makes four characters of three bytes; the name's member needs ten more.
+        claims.name = "n".repeat((bytes - bare) / 4 * 3 - 30);
+        while claims.encode(&account(), NOW).is_ok_and(|token| token.len() < bytes) {
+            claims.name.push('n');
+        }
+        claims.encode(&account(), NOW)
+    };
+    let longest = sized(TOKEN_BYTES_MAX).unwrap();
+    assert_eq!(longest.len(), TOKEN_BYTES_MAX);
+    assert!(decode::<User>(&longest).is_ok());
+    assert!(matches!(sized(TOKEN_BYTES_MAX + 1), Err(EncodeError::TooLong { .. })));
+    let longer = format!("{longest}A");
+    assert_eq!(decode::<User>(&longer).unwrap_err(), ClaimsError::TooLong { found: TOKEN_BYTES_MAX + 1 });
+}
+
+#[test]
+fn sampling_is_a_percentage_or_headers() {
+    let read = |sampling: Value| {
+        let exports =
+            json!([{"subject": "a", "type": "service", "service_latency": {"sampling": sampling, "results": "r"}}]);
+        decode::<Account>(&account_token(json!({"type": "account", "version": 2, "exports": exports})))
+            .map(|account| account.nats.exports[0].latency.as_ref().unwrap().sampling)
+    };
+    for (value, wanted) in [
+        (json!(0), Sampling::Headers),
+        (json!(1), Sampling::Percent(1)),
+        (json!(-5), Sampling::Percent(-5)),
+        (json!("Headers"), Sampling::Headers),
+    ] {
+        assert_eq!(read(value.clone()).unwrap(), wanted, "{value}");
+    }
+    for value in [json!(""), json!("header"), json!(1_i64 << 40), json!(-(1_i64 << 40)), json!(1.5), json!(true)] {
+        assert!(read(value.clone()).is_err(), "{value}");
+    }
+}
+
+#[test]
 fn a_wrong_type_anywhere_is_a_clean_error() {
     let allowed = |place: &str, wrong: &Value| {
         // An object of members that nobody knows, where every member may be left out.
@@ -351,6 +442,8 @@ fn networks_are_an_array_or_one_text() {
     let text = read(json!("10.0.0.0/8, FE80::/10 ,")).unwrap();
     assert_eq!(list.networks(), text.networks());
     assert_eq!(text.src, ["10.0.0.0/8", "fe80::/10"]);
+    let written: Vec<String> = text.networks().unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(written, text.src);
     assert!(read(json!(7)).is_err());
     assert!(read(json!([["10.0.0.0/8"]])).is_err());
 }

@@ -94,11 +94,129 @@ fn limits_on_the_number_of_shares_are_kept() {
         a.limits.wildcards = false;
         a.exports = vec![service("a.*")];
     });
-    refuses("more than can be compared", |a| {
-        a.exports = vec![service("a"); SHARES_MAX + 1];
-    });
     refuses("a meaningless limit", |a| a.limits.conn = Limit(-2));
     refuses("a meaningless limit", |a| a.limits.subs = Limit(i64::MIN));
+}
+
+/// What validation says of an account, all of it.
+fn said(change: impl FnOnce(&mut Account)) -> String {
+    let mut claims = acme();
+    change(&mut claims.nats);
+    claims.validate(NOW).require_clean().err().map(|invalid| invalid.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn as_many_shares_as_can_be_compared_and_not_one_more() {
+    let streams = |count: usize| (0..count).map(|n| import(ExportKind::Stream, &format!("s.{n}"), "")).collect();
+    for (count, refused) in [(SHARES_MAX, false), (SHARES_MAX + 1, true), (SHARES_MAX + 2, true)] {
+        // Alike on purpose: those that can be compared are refused one by one.
+        let exports = said(|a| a.exports = vec![service("a"); count]);
+        assert_eq!(exports.contains("exports cannot be checked"), refused, "{count}");
+        let imports = said(|a| a.imports = streams(count));
+        assert_eq!(imports.contains("imports cannot be checked"), refused, "{count}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_in_full() {
+    let two = said(|a| {
+        a.cluster_traffic = "nobody".to_owned();
+        a.default_permissions.publish.allow = vec![" ".to_owned()];
+    });
+    assert!(two.contains("; ") && !two.starts_with("; "), "{two}");
+    assert!(two.contains("an entry is empty") && two.contains("`nobody`"), "{two}");
+    let mut activation = ActivationClaims::new(account_key(2), ExportKind::Stream, "s..x");
+    activation.nats.issuer_account = Some(account_key(4));
+    assert!(activation.validate_content().require_no_blocking().is_err());
+    let token = activation.encode(&seed(Role::Account, 4), NOW).unwrap();
+    let nested = said(|a| {
+        let mut import = import(ExportKind::Stream, "s.x", "");
+        import.token = token;
+        a.imports = vec![import];
+    });
+    assert!(nested.contains("activation: `subject`"), "{nested}");
+    assert!(nested.starts_with("stream import `s.x`"), "{nested}");
+}
+
+#[test]
+fn descriptions_and_urls_have_a_greatest_length() {
+    use crate::limits::INFO_BYTES_MAX;
+    let url = |length: usize| format!("https://h/{}", "x".repeat(length - "https://h/".len()));
+    accepts("the longest", |a| (a.description, a.info_url) = ("d".repeat(INFO_BYTES_MAX), url(INFO_BYTES_MAX)));
+    refuses("a longer description", |a| a.description = "d".repeat(INFO_BYTES_MAX + 1));
+    refuses("a longer URL", |a| a.info_url = url(INFO_BYTES_MAX + 1));
+}
+
+#[test]
+fn a_reference_is_a_dollar_and_digits() {
+    for (subject, local, fine) in [
+        ("a.*", "b.$1", true),
+        ("a.*", "b.$", false),
+        ("a.*", "b.$x", false),
+        ("a.*", "b.$1x", false),
+        ("a.$.*", "b.$1", true),
+    ] {
+        let change = |a: &mut Account| a.imports = vec![import(ExportKind::Stream, subject, local)];
+        assert_eq!(said(change).is_empty(), fine, "{subject} {local}: {}", said(change));
+    }
+}
+
+#[test]
+fn limits_say_what_they_bound() {
+    let mut limits = AccountLimits::unlimited();
+    (limits.subs, limits.payload) = (7.into(), Limit(9));
+    let connection = limits.connection();
+    assert_eq!((connection.subscriptions, connection.payload), (Some(7), Some(9)));
+    for (memory, disk, enabled) in [(0, 0, false), (1, 0, true), (0, -1, true), (1, 1, true)] {
+        let flat =
+            JetStreamLimits { mem_storage: Limit(memory), disk_storage: Limit(disk), ..JetStreamLimits::default() };
+        assert_eq!(flat.is_enabled(), enabled, "{memory} {disk}");
+        limits.tiered_limits = BTreeMap::from([("R1".to_owned(), flat)]);
+        assert_eq!(limits.jetstream_enabled(), enabled, "{memory} {disk}");
+    }
+}
+
+#[test]
+fn a_callout_service_puts_users_only_where_it_may() {
+    let allows = |allowed: &[&str], account: u8| {
+        let allowed_accounts = allowed.iter().map(|name| (*name).to_owned()).collect();
+        ExternalAuthorization { allowed_accounts, ..ExternalAuthorization::default() }.allows(&account_key(account))
+    };
+    let key = account_key(5).to_string();
+    assert!(allows(&["*"], 6) && allows(&[&key], 5));
+    assert!(!allows(&[], 5) && !allows(&[&key], 6) && !allows(&["?"], 5));
+}
+
+#[test]
+fn claims_without_a_start_hold_at_any_time() {
+    assert!(UserClaims::new(user_key(3)).validate(-1).require_clean().is_ok());
+}
+
+#[test]
+fn an_import_names_its_subjects_by_kind() {
+    for (kind, to, local_subject, remote, local) in [
+        (ExportKind::Service, "", "", "s", "s"),
+        (ExportKind::Service, "to", "", "to", "s"),
+        (ExportKind::Service, "", "mine", "s", "mine"),
+        (ExportKind::Stream, "", "", "s", "s"),
+        (ExportKind::Stream, "to", "", "s", "to.s"),
+        (ExportKind::Stream, "to.", "", "s", "to.s"),
+        (ExportKind::Stream, "", "mine", "s", "mine"),
+    ] {
+        let mut import = import(kind, "s", local_subject);
+        to.clone_into(&mut import.to);
+        assert_eq!((import.remote(), &*import.local()), (remote, local), "{kind} {to} {local_subject}");
+    }
+}
+
+#[test]
+fn permissions_are_empty_when_nothing_is_said() {
+    assert!(PermissionsClaim::default().is_empty());
+    let list = SubjectsClaim { deny: vec!["a".to_owned()], ..SubjectsClaim::default() };
+    assert!(!PermissionsClaim { publish: list.clone(), ..PermissionsClaim::default() }.is_empty());
+    assert!(!PermissionsClaim { subscribe: list, ..PermissionsClaim::default() }.is_empty());
+    let response = Some(ResponseClaim::default());
+    assert!(!PermissionsClaim { response, ..PermissionsClaim::default() }.is_empty());
 }
 
 #[test]

@@ -33,6 +33,23 @@ fn operators_sign_by_identity_unless_strict() {
 }
 
 #[test]
+fn only_what_its_own_key_issued_is_self_signed() {
+    let mut claims = AccountClaims::new(account_key(2));
+    claims.issuer = operator_key(1).public();
+    assert!(!claims.is_self_signed());
+    claims.issuer = account_key(2).public();
+    assert!(claims.is_self_signed());
+    assert_eq!(claims.key(), Some(account_key(2)));
+}
+
+#[test]
+fn a_scope_belongs_to_a_scoped_key_alone() {
+    let scope = Scope::new(account_key(5), "r");
+    assert_eq!(SigningKey::Scoped(Box::new(scope.clone())).scope(), Some(&scope));
+    assert_eq!(SigningKey::Plain(account_key(5)).scope(), None);
+}
+
+#[test]
 fn a_user_is_revoked_by_the_time_it_was_issued() {
     let mut claims = AccountClaims::new(account_key(2));
     claims.nats.revocations.revoke(user_key(3), 100);

@@ -137,6 +137,14 @@ fn an_activation_binds_importer_exporter_kind_and_subject() {
 }
 
 #[test]
+fn a_crossing_ends_in_the_second_its_activation_expires() {
+    let mut private = Private::new();
+    private.activation.expires = NOW + 1;
+    let crossing = private.resolve().crossings.remove(0);
+    assert!(!crossing.has_ended(NOW) && crossing.has_ended(NOW + 1) && crossing.has_ended(NOW + 2));
+}
+
+#[test]
 fn a_missing_or_unreadable_token_gives_nothing() {
     for (token, wanted) in [
         ("", Reason::ImportNotAuthorized),

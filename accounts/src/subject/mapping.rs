@@ -205,6 +205,14 @@ mod tests {
         mappings
     }
 
+    #[test]
+    fn mappings_are_empty_when_no_subject_is_ever_changed() {
+        assert!(Mappings::default().is_empty());
+        for source in ["a", "a.*"] {
+            assert!(!compile(&[(source, vec![to("b", 100, "")])], None).is_empty(), "{source}");
+        }
+    }
+
     fn mapped(mappings: &Mappings, subject: &str) -> String {
         match mappings.map(subject.as_bytes(), |_| 0) {
             MapOutcome::Mapped(subject) => String::from_utf8(subject).unwrap(),

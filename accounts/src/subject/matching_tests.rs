@@ -123,3 +123,13 @@ fn validity_follows_the_wire_and_not_configuration() {
     assert!(is_literal(b"a.>.b") && is_literal(b"foo*") && !is_literal(b"a.*") && !is_literal(b">"));
     assert!(is_valid(&[0xff, b'.', 0xfe]) && is_literal(&[0xff]));
 }
+
+#[test]
+fn patterns_with_empty_tokens_overlap_nothing() {
+    for malformed in ["a..b", ".a", "a.", "", "a..>"] {
+        for other in [">", "a.*.b", "a.>", "*.*.*", "*.>", "a..b", ".a", "*"] {
+            assert!(!overlaps(malformed.as_bytes(), other.as_bytes()), "{malformed} {other}");
+            assert!(!overlaps(other.as_bytes(), malformed.as_bytes()), "{other} {malformed}");
+        }
+    }
+}

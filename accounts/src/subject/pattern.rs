@@ -178,7 +178,20 @@ mod tests {
         ] {
             assert_eq!(Pattern::parse(text), Err(wanted), "{text:?}");
         }
-        assert_eq!(Pattern::parse(&"a".repeat(5000)), Err(SubjectError::TooLong(5000)));
+        assert!(Pattern::parse(&"a".repeat(PATTERN_BYTES_MAX)).is_ok());
+        for length in [PATTERN_BYTES_MAX + 1, 5000] {
+            assert_eq!(Pattern::parse(&"a".repeat(length)), Err(SubjectError::TooLong(length)));
+        }
+    }
+
+    #[test]
+    fn what_two_patterns_have_in_common_is_a_pattern() {
+        for (one, other, common) in [("a.*", "*.b", Some("a.b")), ("a.>", "a.*", Some("a.*")), ("a.*", "b.*", None)] {
+            let (one, other) = (Pattern::parse(one).unwrap(), Pattern::parse(other).unwrap());
+            assert_eq!(one.overlaps(&other), common.is_some());
+            let intersection = one.intersection(&other);
+            assert_eq!(intersection.as_ref().map(AsRef::as_ref), common.map(str::as_bytes));
+        }
     }
 
     #[test]

@@ -371,6 +371,34 @@ mod tests {
     }
 
     #[test]
+    fn with_the_last_place_taken_only_what_is_sure_is_left() {
+        let mut open = Open::default();
+        let (greedy, late) =
+            ((0..4).map(|number| tenant(&format!("greedy{number}"))).collect::<Vec<_>>(), tenant("late"));
+        for importer in &greedy {
+            fill(&mut open, importer, b"r");
+        }
+        assert!(open.remove(b"greedy30").is_some());
+        open.insert((*b"late").into(), owed(&late, b"r"));
+        assert_eq!(open.by_subject.len(), OUTSTANDING_REPLIES);
+        assert!(!open.has_room_for(&owed(&greedy[3], b"r")) && open.has_room_for(&owed(&late, b"r")));
+    }
+
+    #[test]
+    fn a_flood_of_requests_keeps_no_memory_when_it_is_over() {
+        let mut open = Open::default();
+        let importer = tenant("A");
+        for number in 0..5000_u32 {
+            open.insert(number.to_be_bytes().into(), owed(&importer, b"r"));
+        }
+        for number in 0..5000_u32 {
+            assert!(open.remove(&number.to_be_bytes()).is_some());
+        }
+        assert_eq!(open.by_subject.capacity(), 0);
+        assert!(owed(&importer, b"reply").size() > b"reply".len() + size_of::<Owed>());
+    }
+
+    #[test]
     fn long_reply_subjects_are_bounded_by_their_bytes() {
         let mut open = Open::default();
         let count = fill(&mut open, &tenant("A"), &[b'r'; 4000]);

@@ -77,6 +77,11 @@ impl House {
         Self::build(&[account], BrokerOptions::default(), change, Some(folder), Some(signer))
     }
 
+    /// A house whose broker knows the time from this clock.
+    pub fn timed(accounts: &[&Account], clock: &Clock) -> Self {
+        Self::built(accounts, BrokerOptions::default(), |_| {}, None, None, clock.clone())
+    }
+
     /// A house with other options, under an operator as `change` makes it.
     pub fn build(
         accounts: &[&Account],
@@ -85,8 +90,18 @@ impl House {
         folder: Option<&Path>,
         signer: Option<&Seed>,
     ) -> Self {
+        Self::built(accounts, options, change, folder, signer, Clock::system())
+    }
+
+    fn built(
+        accounts: &[&Account],
+        options: BrokerOptions,
+        change: impl FnOnce(&mut OperatorClaims),
+        folder: Option<&Path>,
+        signer: Option<&Seed>,
+        clock: Clock,
+    ) -> Self {
         let operator = Seed::generate(Role::Operator, &mut rand::rngs::OsRng);
-        let clock = Clock::system();
         let now = clock.unix_seconds();
         let signer = signer.unwrap_or(&operator).duplicate();
         let mut system = Account::new("SYS");
@@ -114,7 +129,7 @@ impl House {
         let authenticator = Authenticator::new(Mode::Operator(OperatorMode::new(trust.clone(), cached)), clock.clone());
         let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         let options = BrokerOptions { listen, system_account: Some(system.key()), ..options };
-        let broker = TestBroker::start(options, authenticator, tenants);
+        let broker = TestBroker::start_with(options, authenticator, tenants, clock.clone());
         Self { broker, operator, system, system_signer, signer, trust, issued: AtomicI64::new(now - 40), clock }
     }
 

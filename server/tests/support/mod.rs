@@ -63,9 +63,14 @@ impl TestBroker {
 
     /// A broker made of these parts.
     pub fn start(options: BrokerOptions, authenticator: Authenticator, tenants: Tenants) -> Self {
+        Self::start_with(options, authenticator, tenants, Clock::system())
+    }
+
+    /// A broker made of these parts that knows the time from this clock.
+    pub fn start_with(options: BrokerOptions, authenticator: Authenticator, tenants: Tenants, clock: Clock) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let options = BrokerOptions { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..options };
-        let running = runtime.block_on(Broker::start(options, authenticator, tenants, Clock::system())).unwrap();
+        let running = runtime.block_on(Broker::start(options, authenticator, tenants, clock)).unwrap();
         Self { running, runtime }
     }
 

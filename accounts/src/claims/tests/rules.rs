@@ -152,7 +152,9 @@ fn a_reference_is_a_dollar_and_digits() {
     for (subject, local, fine) in [
         ("a.*", "b.$1", true),
         ("a.*", "b.$", false),
-        ("a.*", "b.$x", false),
+        ("a.*", "b.$.$1", true),
+        ("a.*", "b.$x.$1", true),
+        ("a.*", "b.$1x.$1", true),
         ("a.*", "b.$1x", false),
         ("a.$.*", "b.$1", true),
     ] {

@@ -181,6 +181,22 @@ fn revocations_are_per_export_and_by_time_of_issue() {
 }
 
 #[test]
+fn each_part_of_a_claim_counts_in_its_own_direction_alone() {
+    let mut import = claims::Import::new(STREAM, key(1), "s");
+    (import.share, import.allow_trace) = (true, true);
+    let stream = Import::from_claim(&import);
+    assert_eq!((stream.remote(), stream.share, stream.allow_trace), ("s", false, true));
+    import.kind = SERVICE;
+    let service = Import::from_claim(&import);
+    assert_eq!((service.remote(), service.share, service.allow_trace), ("s", true, false));
+    let mut export = claims::Export::new(STREAM, "s.*");
+    export.account_token_position = 2;
+    assert_eq!(Export::from_claim(&export).unwrap().access, Access::Position(2));
+    export.account_token_position = 1;
+    assert!(Export::from_claim(&export).is_err());
+}
+
+#[test]
 fn claims_become_sharing_with_the_fields_of_their_direction() {
     let mut exporter = AccountClaims::new(key(1));
     let mut service = claims::Export::new(SERVICE, "q.*.*");

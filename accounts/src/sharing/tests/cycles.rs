@@ -32,6 +32,17 @@ fn cycles_of_every_length_are_refused_for_both_kinds() {
 }
 
 #[test]
+fn a_cycle_is_told_by_the_accounts_on_it() {
+    let accounts = world(["A", "B"].map(|name| {
+        let other = if name == "A" { "B" } else { "A" };
+        account(name, &[(SERVICE, "x", Access::Public)], &[(SERVICE, other, "x", "")])
+    }));
+    let refused = resolved(&accounts, &"A".into(), NOW).refused;
+    let text = &refused[0].text;
+    assert!(text.contains("`A` -> `B` (x) -> `A` (x)"), "{text}");
+}
+
+#[test]
 fn sharing_that_only_looks_like_a_cycle_stands() {
     let public = |subject: &'static str| [(SERVICE, subject, Access::Public)];
     // Mutual services; a diamond; the account's own export; two kinds that do not meet.
@@ -85,8 +96,10 @@ fn a_chain_of_too_many_accounts_is_refused() {
         }));
         reasons(&resolved(&accounts, &"N0".into(), NOW))
     };
-    assert_eq!(chain(1000), []);
-    assert_eq!(chain(1100), [Reason::ImportCycle]);
+    assert_eq!(chain(1024), []);
+    for length in [1025, 1026] {
+        assert_eq!(chain(length), [Reason::ImportCycle], "{length}");
+    }
 }
 
 #[test]

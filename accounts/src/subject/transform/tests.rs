@@ -232,3 +232,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn as_many_wildcards_as_there_may_be_and_not_one_more() {
+    let pattern = |count: usize| Pattern::parse(&vec!["*"; count].join(".")).unwrap();
+    assert!(Transform::identity(&pattern(WILDCARDS_MAX)).is_ok());
+    assert!(Transform::new(pattern(WILDCARDS_MAX).as_str(), "x").is_ok());
+    for count in [WILDCARDS_MAX + 1, WILDCARDS_MAX + 2] {
+        let source = pattern(count);
+        assert!(matches!(Transform::identity(&source), Err(TransformError::TooManyWildcards(_))), "{count}");
+        assert!(matches!(Transform::new(source.as_str(), "x"), Err(TransformError::TooManyWildcards(_))), "{count}");
+    }
+}
+
+#[test]
+fn a_destination_has_a_greatest_length() {
+    let longest = "x".repeat(crate::subject::PATTERN_BYTES_MAX);
+    assert!(Transform::new("a", &longest).is_ok());
+    for more in ["x", "xx"] {
+        let destination = format!("{longest}{more}");
+        assert!(matches!(Transform::new("a", &destination), Err(TransformError::Destination(_))), "{more}");
+    }
+}
+
+#[test]
+fn mappings_have_no_edges_and_say_which_was_asked_for() {
+    for name in ["left", "right"] {
+        let error = Transform::mapping("*", &format!("{{{{{name}(1,1)}}}}")).unwrap_err();
+        assert_eq!(error, TransformError::UnknownFunction(name.to_owned()));
+    }
+}

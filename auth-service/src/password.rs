@@ -233,6 +233,39 @@ mod tests {
     }
 
     #[test]
+    fn what_only_looks_like_a_hash_is_plain_text() {
+        for stored in ["$2a$1x$abc", "$2a$x1$abc", "$2a$xx$abc", "$2c$10$abc", "$2a$10", "2a$10$abc"] {
+            assert_eq!(Stored::of(stored), Stored::Plain, "{stored}");
+        }
+    }
+
+    #[test]
+    fn a_password_has_a_greatest_length() {
+        let longest = "p".repeat(PASSWORD_BYTES_MAX);
+        assert_eq!(verify(&longest, &secret(&longest)), Verdict::Match);
+        assert!(hash_argon2id(&secret(&longest)).is_ok());
+        for more in ["p", "pp"] {
+            let longer = format!("{longest}{more}");
+            assert_eq!(verify(&longer, &secret(&longer)), Verdict::Mismatch, "{more}");
+            assert!(hash_argon2id(&secret(&longer)).is_err(), "{more}");
+        }
+    }
+
+    #[tokio::test]
+    async fn hashes_wait_for_their_turn_and_plain_text_does_not() {
+        let checker = PasswordChecker::new(1);
+        let hash = secret(&bcrypt::hash("s3cret", 4).unwrap());
+        let held = Arc::clone(&checker.permits).acquire_owned().await.unwrap();
+        assert_eq!(checker.verify(&secret("abc"), &secret("abc")).await, Verdict::Match);
+        let given = secret("s3cret");
+        let mut waiting = Box::pin(checker.verify(&hash, &given));
+        let early = tokio::time::timeout(std::time::Duration::from_millis(20), &mut waiting).await;
+        assert!(early.is_err(), "all the places are taken");
+        drop(held);
+        assert_eq!(waiting.await, Verdict::Match);
+    }
+
+    #[test]
     fn plain_text_is_compared_exactly() {
         let cases = [
             ("abc", "abc", Verdict::Match),

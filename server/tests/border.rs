@@ -1,7 +1,5 @@
 //! The border, check by check: each of these fails when the one check that it names is switched off.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 mod house;
 mod support;
 

@@ -3,7 +3,7 @@
 use cordon_accounts::key::{Role, Seed, UserKey};
 use rcgen::{CertificateParams, DnType, KeyPair, SanType};
 use rustls_pki_types::CertificateDer;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::*;
 use crate::configured::{ConfiguredUser, ConfiguredUsersBuilder, ConfiguredUsersError, Credential};
@@ -364,4 +364,27 @@ async fn in_operator_mode_a_certificate_stands_for_a_user_jwt_with_all_its_check
     house.account_claims.nats.revocations.revoke(user.seed.public(), NOW);
     let refusal = with_map(&house).authenticate(mapped, NOW).await.expect_err("revoked");
     assert_eq!(refusal.reason, Reason::Revoked);
+}
+
+#[tokio::test]
+async fn failures_found_elsewhere_count_as_its_own() {
+    let authenticator = authenticator(ConfiguredUsers::builder().user(password_user("a", "s3cret")));
+    let ip = std::net::IpAddr::from([192, 0, 2, 1]);
+    for _ in 0..1000 {
+        authenticator.throttle().failed(ip, 0);
+    }
+    assert!(authenticator.throttle().check(ip, 0).is_err());
+}
+
+#[test]
+fn plain_and_hashed_passwords_are_told_apart() {
+    let hash = "$2a$04$n2LmhqyRPJJZW9/ySmyRpuLVwbKxpvtJR5cpcB0ktWBvCy0E3/MVq";
+    let build = |users: &[(&str, &str)]| {
+        let all = users.iter().map(|(name, password)| password_user(name, password));
+        all.fold(ConfiguredUsers::builder(), ConfiguredUsersBuilder::user).build().unwrap()
+    };
+    let users = build(&[("plain", "s3cret"), ("also", "other"), ("hashed", hash)]);
+    assert_eq!(users.plain_passwords(), ["also", "plain"]);
+    assert_eq!(users.any_hashed_password().map(ExposeSecret::expose_secret), Some(hash));
+    assert!(build(&[("plain", "s3cret")]).any_hashed_password().is_none());
 }

@@ -101,3 +101,20 @@ impl CertificateUsers {
         self.exact.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_entry_of_the_same_name_replaces_the_earlier_one_and_no_other() {
+        let mut users = CertificateUsers::default();
+        assert!(users.is_empty());
+        for (name, jwt) in [("CN=a,O=x", "one"), ("CN=b,O=x", "two"), ("CN=a,O=x", "three")] {
+            users.insert(name, jwt);
+        }
+        assert!(!users.is_empty());
+        let jwts: Vec<&str> = users.named.iter().map(|(_, jwt)| jwt.as_str()).collect();
+        assert_eq!(jwts, ["two", "three"]);
+    }
+}

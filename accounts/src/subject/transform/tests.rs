@@ -262,3 +262,14 @@ fn mappings_have_no_edges_and_say_which_was_asked_for() {
         assert_eq!(error, TransformError::UnknownFunction(name.to_owned()));
     }
 }
+
+#[test]
+fn a_partition_may_look_at_every_wildcard() {
+    let source = vec!["*"; WILDCARDS_MAX].join(".");
+    let destination = |last: usize| {
+        let all: Vec<String> = (1..=last).map(|of| of.to_string()).collect();
+        format!("{{{{partition(10,{})}}}}", all.join(","))
+    };
+    assert!(Transform::new(&source, &destination(WILDCARDS_MAX)).is_ok());
+    assert!(Transform::new(&source, &destination(WILDCARDS_MAX + 1)).is_err());
+}

@@ -73,6 +73,8 @@ pub const MATCH_CACHE_RECEIVERS: usize = 32 * 1024;
 pub const DEEPEST: usize = 1024;
 /// Tokens of a subject that matching keeps on the stack.
 pub const STACK_TOKENS: usize = 32;
+/// Subscriptions of a connection that end before others of its account get a turn.
+pub const REMOVED_AT_ONCE: usize = 64;
 /// Accounts through which one message may be passed on by service imports.
 pub const CROSSING_DEPTH: usize = 16;
 /// Service imports that one message may cause to be used in all, on all its ways.

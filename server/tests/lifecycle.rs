@@ -99,7 +99,7 @@ impl Receiver for Defect {
 fn a_defect_ends_the_connection_that_met_it_and_no_other() {
     let broker = TestBroker::open();
     let tenant = broker.running.broker.tenants.global();
-    tenant.interest.insert(Arc::new(Subscription::new(b"boom", None, b"", Sink::Inside(Arc::new(Defect)))));
+    tenant.interest.insert(&Subscription::new(b"boom", None, b"", Sink::Inside(Arc::new(Defect))));
     let mut other = broker.peer();
     other.exchange_only("SUB > 1\r\nSUB own q 2\r\n", "");
     let mut victim = broker.peer();

@@ -43,14 +43,14 @@ pub fn compile(broker: &Arc<Broker>, tenant: &Arc<Tenant>) {
 }
 
 /// A client subscription came: its shadows go to the exporters of streams that it overlaps.
-pub fn subscription_added(broker: &Arc<Broker>, tenant: &Arc<Tenant>, subscription: &Arc<Subscription>) {
-    if tenant.crossings.has_streams() && matches!(subscription.sink, Sink::Client(_)) {
+pub fn subscription_added(broker: &Arc<Broker>, tenant: &Arc<Tenant>, subscription: &Subscription) {
+    if tenant.crossings.has_streams() && matches!(subscription.sink(), Sink::Client(_)) {
         tenant.crossings.add_shadows(broker, subscription);
     }
 }
 
 /// A client subscription ended: so do its shadows.
-pub fn subscription_ended(tenant: &Arc<Tenant>, subscription: &Arc<Subscription>) {
+pub fn subscription_ended(tenant: &Arc<Tenant>, subscription: &Subscription) {
     if tenant.crossings.has_shadows() {
         tenant.crossings.drop_shadows(subscription);
     }

@@ -35,7 +35,7 @@ pub struct Replies {
 
 #[derive(Default)]
 struct Open {
-    prefix: Option<Arc<Subscription>>,
+    prefix: Option<Subscription>,
     by_subject: HashMap<Box<[u8]>, Owed, RandomState>,
     by_importer: ByImporter,
 }
@@ -106,16 +106,16 @@ impl Replies {
         let prefix = open.prefix.get_or_insert_with(|| {
             let subject = [b"_R_.".as_slice(), token(8).as_bytes(), b".>"].concat();
             let receiver = Answers { exporter: Arc::downgrade(exporter) };
-            let subscription = Arc::new(Subscription::new(&subject, None, b"", inside(Arc::new(receiver))));
+            let subscription = Subscription::new(&subject, None, b"", inside(Arc::new(receiver)));
             fresh = Some(subscription.clone());
             subscription
         });
-        let stem = prefix.subject.strip_suffix(b">").unwrap_or_default();
+        let stem = prefix.subject().strip_suffix(b">").unwrap_or_default();
         let subject: Box<[u8]> = [stem, token(16).as_bytes()].concat().into();
         open.insert(subject.clone(), owed);
         drop(open);
         if let Some(subscription) = fresh {
-            exporter.interest.insert(subscription);
+            exporter.interest.insert(&subscription);
         }
         Some(Expected { subject })
     }

@@ -30,11 +30,11 @@ pub struct Service {
 
 impl Service {
     /// The border's subscription in the importer for one service crossing.
-    pub(super) fn subscription(importer: &Arc<Tenant>, crossing: Arc<Crossing>) -> Arc<Subscription> {
+    pub(super) fn subscription(importer: &Arc<Tenant>, crossing: Arc<Crossing>) -> Subscription {
         let local = crossing.local.as_str().to_owned();
         let mark = mark_of(&crossing);
         let service = Self { importer: Arc::downgrade(importer), crossing, mark };
-        Arc::new(Subscription::new(local.as_bytes(), None, b"", inside(Arc::new(service))))
+        Subscription::new(local.as_bytes(), None, b"", inside(Arc::new(service)))
     }
 
     fn carry(&self, broker: &Arc<Broker>, importer: &Arc<Tenant>, message: &Message<'_>, batch: &mut Batch) -> bool {

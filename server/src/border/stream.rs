@@ -13,10 +13,10 @@ use crate::routing::deliver::deliver_one;
 use crate::routing::{Batch, Message, Receiver, Sink, Subscription};
 
 /// The exporter-side subscription that stands for `original`, if the two have anything in common.
-pub(super) fn shadow(original: &Arc<Subscription>, crossing: &Arc<Crossing>) -> Option<Arc<Subscription>> {
-    let subject = crossing.shadow(&original.subject)?;
+pub(super) fn shadow(original: &Subscription, crossing: &Arc<Crossing>) -> Option<Subscription> {
+    let subject = crossing.shadow(original.subject())?;
     let receiver = Shadow { original: original.clone(), crossing: crossing.clone() };
-    Some(Arc::new(Subscription::new(&subject, original.queue.as_deref(), b"", inside(Arc::new(receiver)))))
+    Some(Subscription::new(&subject, original.queue(), b"", inside(Arc::new(receiver))))
 }
 
 /// The space of answers on their way back: each is for one requester, however wide an export is.
@@ -24,14 +24,14 @@ const REPLIES: &[u8] = b"_R_.";
 
 /// Receives in the exporter for a subscription of the importer.
 struct Shadow {
-    original: Arc<Subscription>,
+    original: Subscription,
     crossing: Arc<Crossing>,
 }
 
 impl Shadow {
     /// The activation has expired; the timer that takes the crossing away may be late.
     fn has_ended(&self) -> bool {
-        match &self.original.sink {
+        match self.original.sink() {
             Sink::Client(connection) => self.crossing.has_ended(connection.broker.clock.unix_seconds()),
             Sink::Inside(_) => false,
         }

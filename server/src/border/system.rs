@@ -31,7 +31,7 @@ pub fn offer(tenant: &Arc<Tenant>, system: &Arc<Tenant>) {
     for (local, remote, response) in SERVICES {
         let remote = remote.replace("{}", tenant.name.as_str());
         let Some(crossing) = crossing(tenant, system, local, &remote, response) else { continue };
-        tenant.interest.insert(Service::subscription(tenant, Arc::new(crossing)));
+        tenant.interest.insert(&Service::subscription(tenant, Arc::new(crossing)));
     }
 }
 

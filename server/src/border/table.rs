@@ -27,7 +27,7 @@ pub struct Crossings {
 
 #[derive(Default)]
 struct Table {
-    services: Vec<(Arc<Crossing>, Arc<Subscription>)>,
+    services: Vec<(Arc<Crossing>, Subscription)>,
     streams: Vec<Arc<Crossing>>,
     /// Shadows by the address of the subscription they stand for, which they keep alive.
     shadows: HashMap<usize, Vec<Shadow>, RandomState>,
@@ -37,7 +37,7 @@ struct Table {
 struct Shadow {
     crossing: Arc<Crossing>,
     exporter: Arc<Tenant>,
-    subscription: Arc<Subscription>,
+    subscription: Subscription,
 }
 
 impl Crossings {
@@ -103,7 +103,7 @@ impl Crossings {
             self.end_answers(broker, importer, &crossing);
         }
         for subscription in begun {
-            importer.interest.insert(subscription);
+            importer.interest.insert(&subscription);
         }
     }
 
@@ -145,19 +145,19 @@ impl Crossings {
         }
     }
 
-    pub(super) fn add_shadows(&self, broker: &Arc<Broker>, subscription: &Arc<Subscription>) {
+    pub(super) fn add_shadows(&self, broker: &Arc<Broker>, subscription: &Subscription) {
         let streams = self.table.lock().streams.clone();
         self.add_shadows_for(broker, subscription, &streams);
     }
 
-    fn add_shadows_for(&self, broker: &Arc<Broker>, original: &Arc<Subscription>, streams: &[Arc<Crossing>]) {
+    fn add_shadows_for(&self, broker: &Arc<Broker>, original: &Subscription, streams: &[Arc<Crossing>]) {
         for crossing in streams {
             let Some(exporter) = broker.tenants.find(&crossing.exporter) else { continue };
             if let Some(subscription) = stream::shadow(original, crossing) {
                 let mut table = self.table.lock();
-                let held = table.shadows.entry(address(original)).or_default();
+                let held = table.shadows.entry(original.address()).or_default();
                 let known = held.iter().any(|shadow| {
-                    same(&shadow.crossing, crossing) && shadow.subscription.subject == subscription.subject
+                    same(&shadow.crossing, crossing) && shadow.subscription.subject() == subscription.subject()
                 });
                 if known || original.is_closed() || !table.streams.iter().any(|current| same(current, crossing)) {
                     continue;
@@ -167,9 +167,9 @@ impl Crossings {
                     exporter: exporter.clone(),
                     subscription: subscription.clone(),
                 };
-                table.shadows.entry(address(original)).or_default().push(shadow);
+                table.shadows.entry(original.address()).or_default().push(shadow);
                 self.shadows.store(true, Ordering::Release);
-                exporter.interest.insert(subscription);
+                exporter.interest.insert(&subscription);
             }
         }
         // The client may have ended the subscription while its shadows were being made.
@@ -178,8 +178,8 @@ impl Crossings {
         }
     }
 
-    pub(super) fn drop_shadows(&self, original: &Arc<Subscription>) {
-        let gone = self.table.lock().shadows.remove(&address(original)).unwrap_or_default();
+    pub(super) fn drop_shadows(&self, original: &Subscription) {
+        let gone = self.table.lock().shadows.remove(&original.address()).unwrap_or_default();
         for shadow in gone {
             shadow.end();
         }
@@ -206,10 +206,6 @@ fn same(one: &Crossing, other: &Crossing) -> bool {
             == (other.share, other.allow_trace, other.response, other.threshold_ns, other.expires)
         && one.latency.as_ref().map(|latency| (&latency.results, format!("{:?}", latency.sampling)))
             == other.latency.as_ref().map(|latency| (&latency.results, format!("{:?}", latency.sampling)))
-}
-
-fn address(subscription: &Arc<Subscription>) -> usize {
-    Arc::as_ptr(subscription).addr()
 }
 
 /// Whether a sink is one that the border made.

@@ -339,7 +339,7 @@ impl Connection {
     }
 
     /// A copy of the list of its subscriptions.
-    pub fn subscription_list(&self) -> Vec<Arc<Subscription>> {
+    pub fn subscription_list(&self) -> Vec<Subscription> {
         self.subscriptions.lock().list()
     }
 

@@ -136,7 +136,7 @@ impl Session {
     pub(super) fn no_responders(&mut self, subject: &[u8], reply: &[u8]) {
         let mut set = MatchSet::default();
         self.tenant.interest.matches(reply, &mut set);
-        let own = set.plain.iter().find(|subscription| match &subscription.sink {
+        let own = set.plain.iter().find(|subscription| match subscription.sink() {
             Sink::Client(connection) => Arc::ptr_eq(connection, &self.connection) && !subscription.is_closed(),
             Sink::Inside(_) => false,
         });
@@ -145,7 +145,7 @@ impl Session {
         let mut line = Vec::with_capacity(reply.len() + header.len() + 48);
         let mut tail = Vec::with_capacity(16);
         encode::line_tail(&mut tail, b"", Some(header.len()), header.len());
-        encode::delivery_line(&mut line, true, reply, &subscription.sid, &tail);
+        encode::delivery_line(&mut line, true, reply, subscription.sid(), &tail);
         line.extend_from_slice(&header);
         line.extend_from_slice(b"\r\n");
         self.line(&line);

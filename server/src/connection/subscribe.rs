@@ -11,10 +11,11 @@ use cordon_accounts::subject::matching;
 use crate::border;
 use crate::connection::Connection;
 use crate::connection::session::Session;
-use crate::limits::DEEPEST;
+use crate::limits::{DEEPEST, REMOVED_AT_ONCE};
 use crate::protocol::encode;
 use crate::protocol::frame::{Subscribe, Unsubscribe};
 use crate::routing::{Sink, Subscription};
+use crate::tenant::Tenant;
 
 /// Queue group that only the broker itself may use.
 const RESERVED_QUEUE: &[u8] = b"_sys_";
@@ -51,9 +52,9 @@ impl Session {
                 return;
             }
             let sink = Sink::Client(self.connection.clone());
-            let subscription = Arc::new(Subscription::new(frame.subject, frame.queue, frame.sid, sink));
+            let subscription = Subscription::new(frame.subject, frame.queue, frame.sid, sink);
             subscription.set_filtered(permit.overlaps_deny());
-            self.connection.add_subscription(subscription.clone(), &self.tenant);
+            self.connection.add_subscription(&subscription, &self.tenant);
             // Whoever changed the rights in between may have looked before it was there.
             if self.connection.rights_version() != version {
                 let rights = self.current_rights();
@@ -84,21 +85,21 @@ impl Session {
 
 impl Connection {
     fn holds(&self, sid: &[u8]) -> bool {
-        self.subscriptions.lock().contains(sid)
+        self.subscriptions.lock().get(sid).is_some()
     }
 
-    fn subscription(&self, sid: &[u8]) -> Option<Arc<Subscription>> {
-        self.subscriptions.lock().get(sid)
+    fn subscription(&self, sid: &[u8]) -> Option<Subscription> {
+        self.subscriptions.lock().get(sid).cloned()
     }
 
-    fn add_subscription(&self, subscription: Arc<Subscription>, tenant: &Arc<crate::tenant::Tenant>) {
+    fn add_subscription(&self, subscription: &Subscription, tenant: &Arc<Tenant>) {
         self.subscriptions.lock().insert(subscription.clone());
-        tenant.interest.insert(subscription.clone());
-        border::subscription_added(&self.broker, tenant, &subscription);
+        tenant.interest.insert(subscription);
+        border::subscription_added(&self.broker, tenant, subscription);
     }
 
     /// Ends a subscription for good: nothing more is queued for it once this returns.
-    pub fn end_subscription(&self, subscription: &Arc<Subscription>) {
+    pub fn end_subscription(&self, subscription: &Subscription) {
         if !self.subscriptions.lock().remove(subscription) {
             return;
         }
@@ -114,11 +115,12 @@ impl Connection {
         if all.is_empty() {
             return;
         }
-        self.outbound.with_lock(|| all.iter().for_each(|subscription| subscription.close()));
         let tenant = self.tenant();
-        for subscription in &all {
-            tenant.interest.remove(subscription);
-            border::subscription_ended(&tenant, subscription);
+        // In pieces: there may be a million, and others wait for these locks.
+        for some in all.chunks(REMOVED_AT_ONCE) {
+            self.outbound.with_lock(|| some.iter().for_each(Subscription::close));
+            tenant.interest.remove_all(some);
+            some.iter().for_each(|subscription| border::subscription_ended(&tenant, subscription));
         }
     }
 
@@ -137,14 +139,14 @@ impl Connection {
     }
 
     /// Ends a subscription that `rights` do not allow.
-    fn hold_to(self: &Arc<Self>, rights: &Permissions, subscription: &Arc<Subscription>) {
-        let queue = subscription.queue.as_deref();
-        if let Ok(permit) = rights.may_subscribe(&subscription.subject, queue) {
+    fn hold_to(self: &Arc<Self>, rights: &Permissions, subscription: &Subscription) {
+        let queue = subscription.queue();
+        if let Ok(permit) = rights.may_subscribe(subscription.subject(), queue) {
             subscription.set_filtered(permit.overlaps_deny());
             return;
         }
         self.end_subscription(subscription);
-        let text = subscription_violation(&subscription.subject, queue, Some(&subscription.sid));
+        let text = subscription_violation(subscription.subject(), queue, Some(subscription.sid()));
         self.send_line(&encode::error_line(&text));
     }
 }

@@ -1,72 +1,60 @@
 //! A connection's subscriptions by id.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::hash::{BuildHasher, Hasher as _};
 
 use foldhash::quality::RandomState;
 
 use crate::routing::Subscription;
+use crate::routing::table::Table;
 
-/// Subscriptions by the id that the client gave them.
+/// Subscriptions by the id that the client gave them, which is read out of each: no second copy is kept.
 #[derive(Default)]
 pub(super) struct Subscriptions {
-    by_sid: HashSet<Key, RandomState>,
+    by_sid: Table<Subscription>,
+    hasher: SidHasher,
 }
 
-/// A subscription, hashed and compared by its id: no second copy of the id is kept.
-struct Key(Arc<Subscription>);
+#[derive(Default)]
+struct SidHasher(RandomState);
 
-impl std::hash::Hash for Key {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.0.sid.hash(state);
+impl SidHasher {
+    #[inline]
+    fn hash(&self, sid: &[u8]) -> u64 {
+        let mut hasher = self.0.build_hasher();
+        hasher.write(sid);
+        hasher.finish()
     }
-}
 
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.sid == other.0.sid
-    }
-}
-
-impl Eq for Key {}
-
-impl std::borrow::Borrow<[u8]> for Key {
-    fn borrow(&self) -> &[u8] {
-        &self.0.sid
+    fn of_subscription(&self) -> impl Fn(&Subscription) -> u64 {
+        |subscription| self.hash(subscription.sid())
     }
 }
 
 impl Subscriptions {
-    pub(super) fn get(&self, sid: &[u8]) -> Option<Arc<Subscription>> {
-        self.by_sid.get(sid).map(|key| key.0.clone())
+    pub(super) fn get(&self, sid: &[u8]) -> Option<&Subscription> {
+        self.by_sid.find(self.hasher.hash(sid), |found| found.sid() == sid)
     }
 
-    pub(super) fn contains(&self, sid: &[u8]) -> bool {
-        self.by_sid.contains(sid)
-    }
-
-    pub(super) fn insert(&mut self, subscription: Arc<Subscription>) {
-        self.by_sid.insert(Key(subscription));
+    /// Adds a subscription whose id is not taken.
+    pub(super) fn insert(&mut self, subscription: Subscription) {
+        let hash = self.hasher.hash(subscription.sid());
+        self.by_sid.insert(hash, subscription, &self.hasher.of_subscription());
     }
 
     /// Removes exactly this subscription, not another one under the same id.
-    pub(super) fn remove(&mut self, subscription: &Arc<Subscription>) -> bool {
-        let same = self.get(&subscription.sid).is_some_and(|found| Arc::ptr_eq(&found, subscription));
-        if same {
-            self.by_sid.remove(&*subscription.sid);
-            if self.by_sid.is_empty() {
-                self.by_sid = HashSet::default();
-            }
-        }
-        same
+    pub(super) fn remove(&mut self, subscription: &Subscription) -> bool {
+        let hash = self.hasher.hash(subscription.sid());
+        self.by_sid.remove(hash, |found| found.is(subscription), &self.hasher.of_subscription()).is_some()
     }
 
-    pub(super) fn take(&mut self) -> Vec<Arc<Subscription>> {
-        std::mem::take(&mut self.by_sid).into_iter().map(|key| key.0).collect()
+    pub(super) fn take(&mut self) -> Vec<Subscription> {
+        self.by_sid.take()
     }
 
-    pub(super) fn list(&self) -> Vec<Arc<Subscription>> {
-        self.by_sid.iter().map(|key| key.0.clone()).collect()
+    pub(super) fn list(&self) -> Vec<Subscription> {
+        let mut all = Vec::with_capacity(self.by_sid.len());
+        self.by_sid.for_each(&mut |subscription| all.push(subscription.clone()));
+        all
     }
 
     pub(super) fn len(&self) -> usize {

@@ -117,12 +117,12 @@ impl Session {
 
     fn offer_traced(
         &mut self,
-        subscription: &Arc<Subscription>,
+        subscription: &Subscription,
         message: &Message<'_>,
         only: bool,
         report: &mut Report,
     ) -> bool {
-        let Sink::Client(receiver) = &subscription.sink else {
+        let Sink::Client(receiver) = subscription.sink() else {
             // Behind the border the message would be another's: it is not sent there just to be looked at.
             return only || deliver_one(subscription, message, &mut self.batch);
         };
@@ -139,7 +139,7 @@ impl Session {
 fn obstacle(subscription: &Subscription, receiver: &Arc<Connection>, message: &Message<'_>) -> Option<Undelivered> {
     if message.origin.is_some_and(|origin| Arc::ptr_eq(origin, receiver)) && !receiver.echoes() {
         Some(Undelivered::Echo)
-    } else if subscription.is_filtered() && !receiver.may_receive(message.subject, subscription.queue.as_deref()) {
+    } else if subscription.is_filtered() && !receiver.may_receive(message.subject, subscription.queue()) {
         Some(Undelivered::Subscription)
     } else if subscription.is_spent() {
         Some(Undelivered::Maximum)

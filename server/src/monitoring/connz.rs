@@ -199,7 +199,7 @@ fn is_wanted(row: &Row, options: &ConnzOptions) -> bool {
     filter.is_empty()
         || filter == b">"
         || row.open.as_ref().is_some_and(|connection| {
-            connection.subscription_list().iter().any(|subscription| matching::overlaps(&subscription.subject, filter))
+            connection.subscription_list().iter().any(|subscription| matching::overlaps(subscription.subject(), filter))
         })
 }
 
@@ -290,7 +290,7 @@ fn subscriptions(connection: &Connection, options: &ConnzOptions, room: &mut usi
         return Some(("subscriptions_list_detail".to_owned(), json!(rows)));
     }
     let subjects: Vec<_> =
-        list.iter().map(|subscription| String::from_utf8_lossy(&subscription.subject).into_owned()).collect();
+        list.iter().map(|subscription| String::from_utf8_lossy(subscription.subject()).into_owned()).collect();
     Some(("subscriptions_list".to_owned(), json!(subjects)))
 }
 
@@ -298,13 +298,13 @@ fn subscriptions(connection: &Connection, options: &ConnzOptions, room: &mut usi
 pub fn detail(subscription: &Subscription, account: &str, cid: u64) -> Value {
     let mut row = json!({
         "account": account,
-        "subject": String::from_utf8_lossy(&subscription.subject),
-        "sid": String::from_utf8_lossy(&subscription.sid),
+        "subject": String::from_utf8_lossy(subscription.subject()),
+        "sid": String::from_utf8_lossy(subscription.sid()),
         "msgs": subscription.delivered(),
         "cid": cid,
     });
     if let Value::Object(fields) = &mut row {
-        if let Some(queue) = &subscription.queue {
+        if let Some(queue) = subscription.queue() {
             fields.insert("qgroup".to_owned(), json!(String::from_utf8_lossy(queue)));
         }
         if subscription.max() > 0 {

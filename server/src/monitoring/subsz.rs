@@ -53,7 +53,7 @@ pub fn subsz(broker: &Broker, options: &SubszOptions, only: Option<&str>) -> Res
                 continue;
             }
             for subscription in connection.subscription_list() {
-                if !test.is_empty() && !matching::matches(&subscription.subject, test) {
+                if !test.is_empty() && !matching::matches(subscription.subject(), test) {
                     continue;
                 }
                 total += 1;

@@ -92,7 +92,7 @@ pub fn route(set: &MatchSet, message: &Message<'_>, batch: &mut Batch) -> usize 
 }
 
 /// Hands `message` to one subscription, outside any match set.
-pub fn deliver_one(subscription: &Arc<Subscription>, message: &Message<'_>, batch: &mut Batch) -> bool {
+pub fn deliver_one(subscription: &Subscription, message: &Message<'_>, batch: &mut Batch) -> bool {
     let mut envelope = Envelope::new(message, &MatchSet::default(), std::mem::take(&mut batch.scratch));
     let accepted = offer(subscription, message, &mut envelope, batch);
     batch.scratch = envelope.tails;
@@ -107,8 +107,8 @@ fn offer_group(group: &QueueGroup, message: &Message<'_>, envelope: &mut Envelop
 }
 
 #[inline]
-fn offer(subscription: &Arc<Subscription>, message: &Message<'_>, envelope: &mut Envelope, batch: &mut Batch) -> bool {
-    match &subscription.sink {
+fn offer(subscription: &Subscription, message: &Message<'_>, envelope: &mut Envelope, batch: &mut Batch) -> bool {
+    match subscription.sink() {
         Sink::Client(connection) => deliver(subscription, connection, message, envelope, batch),
         Sink::Inside(receiver) => !subscription.is_closed() && receiver.receive(subscription, message, batch),
     }
@@ -144,7 +144,7 @@ impl Envelope {
 /// Queues a message on a client connection, if the subscription and the client's rights take it.
 #[inline]
 fn deliver(
-    subscription: &Arc<Subscription>,
+    subscription: &Subscription,
     connection: &Arc<Connection>,
     message: &Message<'_>,
     envelope: &mut Envelope,
@@ -156,7 +156,7 @@ fn deliver(
     {
         return false;
     }
-    if subscription.is_filtered() && !connection.may_receive(message.subject, subscription.queue.as_deref()) {
+    if subscription.is_filtered() && !connection.may_receive(message.subject, subscription.queue()) {
         return false;
     }
     let options = &connection.broker.options;
@@ -171,7 +171,8 @@ fn deliver(
         if with_header { whole } else { whole.slice(message.header_len.min(whole.len())..) }
     });
     let tail = envelope.tail(with_header);
-    let need = message.subject.len() + subscription.sid.len() + tail.len() + 8;
+    let sid = subscription.sid();
+    let need = message.subject.len() + sid.len() + tail.len() + 8;
     let appended = connection.outbound.deliver(
         connection.max_pending(),
         body.len(),
@@ -179,13 +180,13 @@ fn deliver(
         |queue| {
             if let Some(shared) = shared {
                 queue.append(need, |out| {
-                    encode::delivery_line(out, with_header, message.subject, &subscription.sid, tail);
+                    encode::delivery_line(out, with_header, message.subject, sid, tail);
                 });
                 queue.append_shared(shared);
                 queue.append(2, |out| out.extend_from_slice(b"\r\n"));
             } else {
                 queue.append(need + body.len() + 2, |out| {
-                    encode::delivery_line(out, with_header, message.subject, &subscription.sid, tail);
+                    encode::delivery_line(out, with_header, message.subject, sid, tail);
                     out.extend_from_slice(body);
                     out.extend_from_slice(b"\r\n");
                 });

@@ -1,7 +1,6 @@
 //! The receivers of one subject: shared, immutable.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 
@@ -17,7 +16,7 @@ pub(super) const INDEX_FROM: usize = 16;
 #[derive(Default)]
 pub struct MatchSet {
     /// Each of these gets a copy.
-    pub plain: Vec<Arc<Subscription>>,
+    pub plain: Vec<Subscription>,
     /// One member of each group gets a copy.
     pub queues: Vec<QueueGroup>,
     /// Places of the groups by name while a match is being made, if there are many.
@@ -29,7 +28,7 @@ pub struct QueueGroup {
     /// Name of the group.
     pub name: Box<[u8]>,
     /// Members, in a fixed order.
-    pub members: Vec<Arc<Subscription>>,
+    pub members: Vec<Subscription>,
 }
 
 impl MatchSet {
@@ -50,7 +49,14 @@ impl MatchSet {
         self.index = None;
     }
 
-    pub(super) fn add_members(&mut self, name: &[u8], members: &[Arc<Subscription>]) {
+    pub(super) fn add(&mut self, subscription: &Subscription) {
+        match subscription.queue() {
+            None => self.plain.push(subscription.clone()),
+            Some(name) => self.add_members(name, std::slice::from_ref(subscription)),
+        }
+    }
+
+    pub(super) fn add_members(&mut self, name: &[u8], members: &[Subscription]) {
         let known = match &self.index {
             Some(index) => index.get(name).copied(),
             None => self.queues.iter().position(|group| *group.name == *name),

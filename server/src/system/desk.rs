@@ -72,7 +72,7 @@ pub fn open(broker: &Arc<Broker>, system: &Arc<Tenant>) {
     for (subject, queue) in services {
         let sink = Sink::Inside(desk.clone());
         let subscription = Subscription::new(subject.as_bytes(), queue.map(str::as_bytes), b"", sink);
-        system.interest.insert(Arc::new(subscription));
+        system.interest.insert(&subscription);
     }
     for queue in [of_claims, of_views, of_tenants] {
         broker.tasks.spawn(work(broker.clone(), queue, waiting.clone()));

@@ -130,8 +130,8 @@ impl Report {
         event.insert("type".to_owned(), json!("eg"));
         event.insert("ts".to_owned(), json!(receiver.broker.clock.rfc3339()));
         event.extend(who(receiver));
-        event.insert("sub".to_owned(), json!(String::from_utf8_lossy(&subscription.subject)));
-        if let Some(queue) = &subscription.queue {
+        event.insert("sub".to_owned(), json!(String::from_utf8_lossy(subscription.subject())));
+        if let Some(queue) = subscription.queue() {
             event.insert("queue".to_owned(), json!(String::from_utf8_lossy(queue)));
         }
         if let Some(error) = error {

@@ -73,8 +73,12 @@ pub const MATCH_CACHE_RECEIVERS: usize = 32 * 1024;
 pub const DEEPEST: usize = 1024;
 /// Tokens of a subject that matching keeps on the stack.
 pub const STACK_TOKENS: usize = 32;
+/// Accounts that one changed account asks its resolver for at the same time.
+pub const LOOKUPS_AT_ONCE: usize = 16;
 /// Subscriptions of a connection that end before others of its account get a turn.
 pub const REMOVED_AT_ONCE: usize = 64;
+/// Subscriptions of a closed connection that end before other tasks get a turn.
+pub const ENDED_IN_A_TURN: usize = 1024;
 /// Accounts through which one message may be passed on by service imports.
 pub const CROSSING_DEPTH: usize = 16;
 /// Service imports that one message may cause to be used in all, on all its ways.

@@ -1,6 +1,7 @@
 //! The crossings of one importer that are in force, and what the border holds for them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -28,7 +29,7 @@ pub struct Crossings {
 #[derive(Default)]
 struct Table {
     services: Vec<(Arc<Crossing>, Subscription)>,
-    streams: Vec<Arc<Crossing>>,
+    streams: Arc<[Arc<Crossing>]>,
     /// Shadows by the address of the subscription they stand for, which they keep alive.
     shadows: HashMap<usize, Vec<Shadow>, RandomState>,
     refused: Vec<ImportRefusal>,
@@ -59,7 +60,7 @@ impl Crossings {
     /// The crossings in force.
     pub fn list(&self) -> Vec<Arc<Crossing>> {
         let table = self.table.lock();
-        table.services.iter().map(|(crossing, _)| crossing).chain(&table.streams).cloned().collect()
+        table.services.iter().map(|(crossing, _)| crossing).chain(&*table.streams).cloned().collect()
     }
 
     /// When the first crossing after the second `after` expires, Unix seconds.
@@ -84,23 +85,27 @@ impl Crossings {
 
     fn replace_services(&self, broker: &Arc<Broker>, importer: &Arc<Tenant>, wanted: Vec<Arc<Crossing>>) {
         let mut table = self.table.lock();
-        let (kept, ended): (Vec<_>, Vec<_>) = std::mem::take(&mut table.services)
-            .into_iter()
-            .partition(|(old, _)| wanted.iter().any(|new| same(old, new)));
+        let stay = all_terms(&wanted);
+        let (kept, ended): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut table.services).into_iter().partition(|(old, _)| stay.contains(&Terms(old.clone())));
         table.services = kept;
+        let mut known: HashSet<_, RandomState> = table.services.iter().map(|(old, _)| Terms(old.clone())).collect();
         let mut begun = Vec::new();
         for crossing in wanted {
-            if !table.services.iter().any(|(old, _)| same(old, &crossing)) {
+            if known.insert(Terms(crossing.clone())) {
                 let subscription = Service::subscription(importer, crossing.clone());
                 begun.push(subscription.clone());
                 table.services.push((crossing, subscription));
             }
         }
         drop(table);
+        let go_on: HashSet<_, RandomState> = known.iter().map(|Terms(it)| (&it.exporter, it.export.as_str())).collect();
         for (crossing, subscription) in ended {
             subscription.close();
             importer.interest.remove(&subscription);
-            self.end_answers(broker, importer, &crossing);
+            if !go_on.contains(&(&crossing.exporter, crossing.export.as_str())) {
+                end_import(broker, importer, &crossing);
+            }
         }
         for subscription in begun {
             importer.interest.insert(&subscription);
@@ -113,19 +118,17 @@ impl Crossings {
         if self.table.lock().services.iter().any(|(crossing, _)| goes_on(crossing)) {
             return;
         }
-        if let Some(exporter) = broker.tenants.find(&ended.exporter) {
-            exporter.crossings.replies.end_import(importer, &ended.export);
-        }
+        end_import(broker, importer, ended);
     }
 
     fn replace_streams(&self, broker: &Arc<Broker>, importer: &Arc<Tenant>, wanted: Vec<Arc<Crossing>>) {
         let mut table = self.table.lock();
-        let new: Vec<_> =
-            wanted.iter().filter(|new| !table.streams.iter().any(|old| same(old, new))).cloned().collect();
+        let (before, now) = (all_terms(&table.streams), all_terms(&wanted));
+        let new: Vec<_> = wanted.iter().filter(|new| !before.contains(&Terms(Arc::clone(new)))).cloned().collect();
         self.streams.store(!wanted.is_empty(), Ordering::Release);
         table.shadows.retain(|_, shadows| {
             shadows.retain(|shadow| {
-                let stays = wanted.iter().any(|new| same(new, &shadow.crossing));
+                let stays = now.contains(&Terms(shadow.crossing.clone()));
                 if !stays {
                     shadow.end();
                 }
@@ -133,7 +136,7 @@ impl Crossings {
             });
             !shadows.is_empty()
         });
-        table.streams = wanted;
+        table.streams = wanted.into();
         drop(table);
         if new.is_empty() {
             return;
@@ -183,6 +186,33 @@ impl Crossings {
         for shadow in gone {
             shadow.end();
         }
+    }
+}
+
+/// A crossing, compared by what it lets pass and in which form.
+struct Terms(Arc<Crossing>);
+
+impl PartialEq for Terms {
+    fn eq(&self, other: &Self) -> bool {
+        same(&self.0, &other.0)
+    }
+}
+
+impl Eq for Terms {}
+
+impl Hash for Terms {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.0.exporter, self.0.local.as_str(), self.0.remote.as_str()).hash(state);
+    }
+}
+
+fn all_terms(crossings: &[Arc<Crossing>]) -> HashSet<Terms, RandomState> {
+    crossings.iter().cloned().map(Terms).collect()
+}
+
+fn end_import(broker: &Broker, importer: &Arc<Tenant>, ended: &Crossing) {
+    if let Some(exporter) = broker.tenants.find(&ended.exporter) {
+        exporter.crossings.replies.end_import(importer, &ended.export);
     }
 }
 

@@ -157,7 +157,7 @@ fn attach(stream: TcpStream, session: Option<ServerConnection>, connection: &Arc
 pub(super) async fn finish(session: Box<Session>, reader: Reader) {
     let connection = session.connection.clone();
     let held = connection.subscription_count();
-    connection.end_subscriptions();
+    connection.end_subscriptions_in_turns().await;
     let closing = connection.closing().unwrap_or_else(Closing::by_peer);
     if let Some(reason @ (Reason::SlowConsumerPending | Reason::SlowConsumerDeadline)) = closing.reason {
         connection.broker.slow_consumers.fetch_add(1, Ordering::Relaxed);

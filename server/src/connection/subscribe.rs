@@ -11,11 +11,11 @@ use cordon_accounts::subject::matching;
 use crate::border;
 use crate::connection::Connection;
 use crate::connection::session::Session;
-use crate::limits::{DEEPEST, REMOVED_AT_ONCE};
+use crate::limits::{DEEPEST, ENDED_IN_A_TURN, REMOVED_AT_ONCE};
 use crate::protocol::encode;
 use crate::protocol::frame::{Subscribe, Unsubscribe};
+use crate::routing::interest::has_more_tokens;
 use crate::routing::{Sink, Subscription};
-use crate::tenant::Tenant;
 
 /// Queue group that only the broker itself may use.
 const RESERVED_QUEUE: &[u8] = b"_sys_";
@@ -35,30 +35,27 @@ impl Session {
             return;
         };
         let options = &self.connection.broker.options;
-        let tokens = memchr::memchr_iter(b'.', frame.subject).count() + 1;
-        if tokens > options.max_sub_tokens.unwrap_or(DEEPEST).min(DEEPEST) {
+        if has_more_tokens(frame.subject, options.max_sub_tokens.unwrap_or(DEEPEST).min(DEEPEST)) {
             let text =
                 format!("Permissions Violation for Subscription to {}, too many tokens", encode::quoted(frame.subject));
             self.refuse(Reason::TooManyTokens, frame.subject, "", &text);
             return;
         }
-        if self.connection.subscription_count() >= self.connection.max_subscriptions() {
-            self.refuse(Reason::SubscriptionLimit, frame.subject, "", "maximum subscriptions exceeded");
-            return;
-        }
-        if !self.connection.holds(frame.sid) {
-            if !matching::is_valid(frame.subject) {
-                self.refuse(Reason::InvalidSubject, frame.subject, "", "Invalid Subject");
+        match self.connection.hold(frame, permit.overlaps_deny()) {
+            Err((reason, text)) => {
+                self.refuse(reason, frame.subject, "", text);
                 return;
             }
-            let sink = Sink::Client(self.connection.clone());
-            let subscription = Subscription::new(frame.subject, frame.queue, frame.sid, sink);
-            subscription.set_filtered(permit.overlaps_deny());
-            self.connection.add_subscription(&subscription, &self.tenant);
-            // Whoever changed the rights in between may have looked before it was there.
-            if self.connection.rights_version() != version {
-                let rights = self.current_rights();
-                self.connection.hold_to(&rights, &subscription);
+            // The id is taken: as with nats-server, what it stands for goes on.
+            Ok(None) => {}
+            Ok(Some(subscription)) => {
+                self.tenant.interest.insert(&subscription);
+                border::subscription_added(&self.connection.broker, &self.tenant, &subscription);
+                // Whoever changed the rights in between may have looked before it was there.
+                if self.connection.rights_version() != version {
+                    let rights = self.current_rights();
+                    self.connection.hold_to(&rights, &subscription);
+                }
             }
         }
         self.acknowledge();
@@ -84,18 +81,30 @@ impl Session {
 }
 
 impl Connection {
-    fn holds(&self, sid: &[u8]) -> bool {
-        self.subscriptions.lock().get(sid).is_some()
+    /// Takes a subscription in under its id; `None` when that is taken.
+    fn hold(
+        self: &Arc<Self>,
+        frame: &Subscribe<'_>,
+        filtered: bool,
+    ) -> Result<Option<Subscription>, (Reason, &'static str)> {
+        let mut held = self.subscriptions.lock();
+        if held.len() >= self.max_subscriptions() {
+            return Err((Reason::SubscriptionLimit, "maximum subscriptions exceeded"));
+        }
+        if held.get(frame.sid).is_some() {
+            return Ok(None);
+        }
+        if !matching::is_valid(frame.subject) {
+            return Err((Reason::InvalidSubject, "Invalid Subject"));
+        }
+        let subscription = Subscription::new(frame.subject, frame.queue, frame.sid, Sink::Client(self.clone()));
+        subscription.set_filtered(filtered);
+        held.insert(subscription.clone());
+        Ok(Some(subscription))
     }
 
     fn subscription(&self, sid: &[u8]) -> Option<Subscription> {
         self.subscriptions.lock().get(sid).cloned()
-    }
-
-    fn add_subscription(&self, subscription: &Subscription, tenant: &Arc<Tenant>) {
-        self.subscriptions.lock().insert(subscription.clone());
-        tenant.interest.insert(subscription);
-        border::subscription_added(&self.broker, tenant, subscription);
     }
 
     /// Ends a subscription for good: nothing more is queued for it once this returns.
@@ -112,11 +121,25 @@ impl Connection {
     /// Ends all subscriptions.
     pub(super) fn end_subscriptions(&self) {
         let all = self.subscriptions.lock().take();
-        if all.is_empty() {
-            return;
+        self.end(&all);
+    }
+
+    /// Ends all subscriptions, with turns for other tasks in between: there may be a million.
+    pub(super) async fn end_subscriptions_in_turns(&self) {
+        let mut all = self.subscriptions.lock().take();
+        while !all.is_empty() {
+            let some = all.split_off(all.len().saturating_sub(ENDED_IN_A_TURN));
+            self.end(&some);
+            drop(some);
+            if !all.is_empty() {
+                tokio::task::yield_now().await;
+            }
         }
+    }
+
+    fn end(&self, all: &[Subscription]) {
         let tenant = self.tenant();
-        // In pieces: there may be a million, and others wait for these locks.
+        // In pieces: others wait for these locks.
         for some in all.chunks(REMOVED_AT_ONCE) {
             self.outbound.with_lock(|| some.iter().for_each(Subscription::close));
             tenant.interest.remove_all(some);

@@ -23,6 +23,11 @@ pub struct Interest {
     hasher: TokenHasher,
 }
 
+/// Whether a subject has more than `most` tokens; counts only where it may.
+pub fn has_more_tokens(subject: &[u8], most: usize) -> bool {
+    subject.len() >= most && memchr::memchr_iter(b'.', subject).count() >= most
+}
+
 impl Interest {
     /// No subscriptions.
     pub fn new() -> Self {
@@ -32,7 +37,7 @@ impl Interest {
     /// Adds a subscription that is not there yet; the subject must be valid. One of more than [`DEEPEST`] tokens
     /// receives nothing.
     pub fn insert(&self, subscription: &Subscription) {
-        if memchr::memchr_iter(b'.', subscription.subject()).count() >= DEEPEST {
+        if has_more_tokens(subscription.subject(), DEEPEST) {
             return;
         }
         self.root.write().insert(subscription, &self.hasher);
@@ -195,6 +200,15 @@ mod tests {
             }
         }
         assert!(interest.root.read().is_empty());
+    }
+
+    #[test]
+    fn tokens_are_counted_exactly() {
+        for (subject, tokens) in [("a", 1), ("a.b", 2), ("a..", 3), (".", 2), ("..", 3), ("abc.*.>", 3)] {
+            for most in 1..6 {
+                assert_eq!(has_more_tokens(subject.as_bytes(), most), tokens > most, "{subject} {most}");
+            }
+        }
     }
 
     #[test]

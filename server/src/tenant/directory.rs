@@ -13,12 +13,14 @@ use cordon_accounts::name::AccountName;
 use cordon_accounts::reason::Reason;
 use cordon_accounts::sharing::AccountSharing;
 use cordon_auth::account_record::AccountRecord;
-use cordon_auth::lookup::{AccountLookup, CachedAccounts, LookupError};
+use cordon_auth::lookup::{AccountLookup as _, CachedAccounts, LookupError};
 use cordon_auth::refusal::Refusal;
+use futures_util::future::join_all;
 use parking_lot::RwLock;
 
 use crate::border;
 use crate::broker::Broker;
+use crate::limits::LOOKUPS_AT_ONCE;
 use crate::tenant::{GLOBAL, Tenant, apply};
 
 /// The accounts that this broker has met.
@@ -109,20 +111,22 @@ impl Tenants {
 
     /// Puts a verified account in force: on itself, its importers and its connections.
     pub async fn install(&self, broker: &Arc<Broker>, record: Arc<AccountRecord>) {
+        // Before the turn: whoever is slow to answer holds nobody else up.
+        self.load_exporters(&record, broker.clock.unix_seconds()).await;
         let _one_at_a_time = self.installing.lock().await;
-        let now = broker.clock.unix_seconds();
         let mut changed: Vec<Arc<Tenant>> = Vec::new();
         let mut work = vec![record];
         while let Some(record) = work.pop() {
             // While this waited for its turn a newer record may have come, or the account may have gone.
             let Some(record) = self.newest(record) else { continue };
             let tenant = self.get_or_create(broker, &record.name);
-            if tenant.record().is_some_and(|old| old.token() == record.token()) {
-                continue;
+            if tenant.record().is_none_or(|old| old.token() != record.token()) {
+                tenant.set_record(record.clone());
+                changed.push(tenant);
             }
-            tenant.set_record(record.clone());
-            work.extend(self.missing_exporters(&tenant, now).await);
-            changed.push(tenant);
+            // Also of a record that was put in force by another, who had loaded the exporters of the one before.
+            let accounts = self.accounts.iter();
+            work.extend(accounts.flat_map(|all| self.missing_exporters(&record).filter_map(|key| all.loaded(&key))));
         }
         self.recompile(broker, &changed);
         for tenant in &changed {
@@ -199,22 +203,31 @@ impl Tenants {
         self.find(name)?.sharing()
     }
 
-    async fn missing_exporters(&self, tenant: &Tenant, now: i64) -> Vec<Arc<AccountRecord>> {
-        let Some(accounts) = &self.accounts else { return Vec::new() };
-        let mut found = Vec::new();
-        let Some(sharing) = tenant.sharing() else { return found };
-        for import in &sharing.imports {
-            let known = self.find(&import.exporter).is_some_and(|tenant| tenant.record().is_some());
-            let Ok(key) = import.exporter.as_str().parse::<AccountKey>() else { continue };
-            if known {
-                continue;
-            }
-            match accounts.account(&key, now).await {
-                Ok(exporter) => found.push(exporter),
-                Err(error) => tracing::debug!(account = %tenant.name, "import waits for its exporter: {error}"),
+    /// Fetches the exporters that an account imports from, and theirs, as far as they can be had.
+    async fn load_exporters(&self, record: &Arc<AccountRecord>, now: i64) {
+        let Some(accounts) = &self.accounts else { return };
+        let mut asked = HashSet::new();
+        let mut work = vec![record.clone()];
+        while let Some(importer) = work.pop() {
+            let keys: Vec<_> = self.missing_exporters(&importer).filter(|key| asked.insert(*key)).collect();
+            for some in keys.chunks(LOOKUPS_AT_ONCE) {
+                for found in join_all(some.iter().map(|key| accounts.account(key, now))).await {
+                    match found {
+                        Ok(exporter) => work.push(exporter),
+                        Err(error) => {
+                            tracing::debug!(account = %importer.name, "import waits for its exporter: {error}")
+                        }
+                    }
+                }
             }
         }
-        found
+    }
+
+    /// Exporters of an account that are not in force.
+    fn missing_exporters(&self, importer: &AccountRecord) -> impl Iterator<Item = AccountKey> {
+        let in_force = |name| self.find(name).is_some_and(|tenant| tenant.record().is_some());
+        let exporters = importer.sharing.imports.iter().map(|import| &import.exporter);
+        exporters.filter(move |name| !in_force(name)).filter_map(|name| name.as_str().parse().ok())
     }
 
     /// Ties the accounts to the broker that runs them, before anything else happens.

@@ -143,7 +143,9 @@ impl Connection {
         for some in all.chunks(REMOVED_AT_ONCE) {
             self.outbound.with_lock(|| some.iter().for_each(Subscription::close));
             tenant.interest.remove_all(some);
-            some.iter().for_each(|subscription| border::subscription_ended(&tenant, subscription));
+            for subscription in some {
+                border::subscription_ended(&tenant, subscription);
+            }
         }
     }
 

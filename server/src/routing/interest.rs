@@ -62,7 +62,9 @@ impl Interest {
             }
             self.count.fetch_sub(removed, Ordering::Relaxed);
             if removed > 0 {
-                some.iter().for_each(|subscription| self.touch(subscription.subject()));
+                for subscription in some {
+                    self.touch(subscription.subject());
+                }
             }
         }
     }

@@ -150,7 +150,7 @@ impl Level {
             }
             Some(place) => {
                 if let Place::Alone(other) = place {
-                    *place = Place::Node(Node::around(token, from, other, hasher));
+                    *place = Place::Node(Box::new(Node::around(token, from, other, hasher)));
                 }
                 match place {
                     Place::Node(node) => Some(node),
@@ -168,21 +168,22 @@ impl Level {
         hasher: &TokenHasher,
     ) -> Option<&mut Node> {
         let hash = hasher.hash(token);
-        let is_node = |node: &Box<Node>| *node.token == *token;
-        if self.nodes.find(hash, is_node).is_none() {
+        let is_node = stands_for(token);
+        if self.nodes.find(hash, &is_node).is_none() {
             let Some(other) = self.alone.remove(hash, has(token, from), &hasher.of_subscription(from)) else {
                 self.alone.insert(hash, subscription.clone(), &hasher.of_subscription(from));
                 return None;
             };
-            self.nodes.insert(hash, Node::around(token, from, &other, hasher), &hasher.of_node());
+            let node = Box::new(Node::around(token, from, &other, hasher));
+            self.nodes.insert(hash, node, &hasher.of_node());
         }
         self.nodes.find_mut(hash, is_node).map(|node| &mut **node)
     }
 
     fn remove_literal(&mut self, token: &[u8], subscription: &Subscription, from: usize, hasher: &TokenHasher) -> bool {
         let hash = hasher.hash(token);
-        let is_node = |node: &Box<Node>| *node.token == *token;
-        let Some(node) = self.nodes.find_mut(hash, is_node) else {
+        let is_node = stands_for(token);
+        let Some(node) = self.nodes.find_mut(hash, &is_node) else {
             let is_it = |found: &Subscription| found.is(subscription);
             return self.alone.remove(hash, is_it, &hasher.of_subscription(from)).is_some();
         };
@@ -247,6 +248,11 @@ fn has(token: &[u8], from: usize) -> impl Fn(&Subscription) -> bool {
     }
 }
 
+/// Whether a node is the one of `token`.
+fn stands_for(token: &[u8]) -> impl Fn(&Box<Node>) -> bool {
+    move |node| *node.token == *token
+}
+
 /// Adds a subscription whose subject up to `next` has been compared, if what follows matches `rest`.
 #[inline]
 fn add_if_matching(subscription: &Subscription, next: usize, rest: Option<&[u8]>, into: &mut MatchSet) {
@@ -262,7 +268,7 @@ fn add_if_matching(subscription: &Subscription, next: usize, rest: Option<&[u8]>
 
 impl Node {
     /// A node that has `other` alone, and waits for another.
-    fn around(token: &[u8], from: usize, other: &Subscription, hasher: &TokenHasher) -> Box<Self> {
+    fn around(token: &[u8], from: usize, other: &Subscription, hasher: &TokenHasher) -> Self {
         let mut node = Self { token: token.into(), ..Self::default() };
         let next = from + token.len() + 1;
         if next > other.subject().len() {
@@ -272,7 +278,7 @@ impl Node {
             // An empty level takes it alone.
             let _none = level.meet(token_at(other.subject(), next), next, other, hasher);
         }
-        Box::new(node)
+        node
     }
 
     fn add(&mut self, subscription: &Subscription) {

@@ -215,7 +215,7 @@ impl Tenants {
                     match found {
                         Ok(exporter) => work.push(exporter),
                         Err(error) => {
-                            tracing::debug!(account = %importer.name, "import waits for its exporter: {error}")
+                            tracing::debug!(account = %importer.name, "import waits for its exporter: {error}");
                         }
                     }
                 }

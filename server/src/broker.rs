@@ -295,7 +295,7 @@ impl RunningBroker {
         let broker = &self.broker;
         broker.listening.cancel();
         crate::system::announce(broker, "SHUTDOWN");
-        for connection in broker.connections.open() {
+        for connection in broker.connections.shut() {
             connection.close(Closing::silent("Server Shutdown", None));
         }
         broker.stopping.cancel();

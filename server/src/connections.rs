@@ -1,17 +1,18 @@
 //! All open connections of the broker, and the last closed ones.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use crate::connection::{Connection, Identity};
+use crate::gate::{Entry, Gate};
 use crate::limits::MAX_CLOSED_CONNECTIONS;
 
 /// Open and lately closed connections.
 #[derive(Default)]
 pub struct Connections {
-    open: Mutex<BTreeMap<u64, Arc<Connection>>>,
+    open: Gate<Arc<Connection>>,
     closed: Mutex<VecDeque<Arc<Closed>>>,
 }
 
@@ -42,20 +43,20 @@ pub struct Closed {
 }
 
 impl Connections {
-    /// Registers a connection; `false` when the broker has as many as it may.
-    pub fn admit(&self, connection: &Arc<Connection>) -> bool {
-        let mut open = self.open.lock();
-        if open.len() >= connection.broker.options.max_connections {
-            return false;
-        }
-        open.insert(connection.cid, connection.clone());
-        true
+    /// Registers a connection, unless the broker has as many as it may or is stopping.
+    pub fn admit(&self, connection: &Arc<Connection>) -> Entry {
+        self.open.enter(connection.cid, connection.clone(), connection.broker.options.max_connections)
+    }
+
+    /// Admits none any more; all that are open.
+    pub fn shut(&self) -> Vec<Arc<Connection>> {
+        self.open.shut()
     }
 
     /// Takes a connection off the list and remembers it, with the number of subscriptions it held at its end, among
     /// the closed ones.
     pub fn remove(&self, connection: &Connection, reason: &'static str, subscriptions: usize) {
-        self.open.lock().remove(&connection.cid);
+        self.open.leave(connection.cid);
         self.remember_closed(connection, reason, subscriptions);
     }
 
@@ -85,12 +86,12 @@ impl Connections {
 
     /// One open connection.
     pub fn find(&self, cid: u64) -> Option<Arc<Connection>> {
-        self.open.lock().get(&cid).cloned()
+        self.open.find(cid)
     }
 
     /// All open connections, oldest first.
     pub fn open(&self) -> Vec<Arc<Connection>> {
-        self.open.lock().values().cloned().collect()
+        self.open.list()
     }
 
     /// The last closed connections, oldest first.
@@ -100,6 +101,6 @@ impl Connections {
 
     /// Number of open connections.
     pub fn count(&self) -> usize {
-        self.open.lock().len()
+        self.open.len()
     }
 }

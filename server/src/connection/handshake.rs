@@ -22,6 +22,7 @@ use crate::connection::reader::Reader;
 use crate::connection::session::{Phase, Session};
 use crate::connection::socket::Socket;
 use crate::connection::{ClientNames, Connection, Identity};
+use crate::gate::Entry;
 use crate::limits::FIRST_PING;
 use crate::listener::tls::{self, Opening};
 use crate::options::HandshakeFirst;
@@ -60,9 +61,15 @@ async fn begin(stream: TcpStream, connection: Arc<Connection>) -> Option<(Box<Se
         turn_away(stream, &connection, &nonce, closing).await;
         return None;
     }
-    if !broker.connections.admit(&connection) {
-        let closing =
-            Closing::told("maximum connections exceeded", "Maximum Connections Exceeded", Reason::ConnectionLimit);
+    let refusal = match broker.connections.admit(&connection) {
+        Entry::Admitted => None,
+        Entry::Full => {
+            let text = "maximum connections exceeded";
+            Some(Closing::told(text, "Maximum Connections Exceeded", Reason::ConnectionLimit))
+        }
+        Entry::Shut => Some(Closing::silent("Server Shutdown", None)),
+    };
+    if let Some(closing) = refusal {
         turn_away(stream, &connection, &nonce, closing).await;
         return None;
     }

@@ -214,11 +214,8 @@ impl Connection {
         if slot.is_some() {
             return;
         }
-        if let Some(text) = &closing.wire_text {
-            // The last line is no longer held against a receiver.
-            self.outbound.line(usize::MAX, &encode::error_line(text));
-        }
-        self.outbound.close(closing.keep_output);
+        let last_words = closing.wire_text.as_ref().map(|text| encode::error_line(text));
+        self.outbound.close(closing.keep_output, last_words.as_deref().unwrap_or_default());
         *slot = Some(Box::new(closing));
         drop(slot);
         self.wake.notify_one();

@@ -11,7 +11,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 pub use crate::connection::backlog::Appended;
@@ -19,6 +18,7 @@ use crate::connection::backlog::Backlog;
 use crate::connection::chunks::Chunks;
 use crate::connection::socket::{Progress, Socket};
 use crate::limits::FLUSH_ROUNDS;
+use crate::sync::Mutex;
 
 /// Pending output and who writes it.
 #[derive(Debug)]
@@ -130,7 +130,7 @@ impl Outbound {
     }
 
     /// One round of a drain task: `Some(true)` when all is written, `None` when broken or closed.
-    fn drain_round(&self, socket: &Socket) -> Option<bool> {
+    pub fn drain_round(&self, socket: &Socket) -> Option<bool> {
         let mut batch = {
             let mut state = self.state.lock();
             // An empty queue is no reason to stop: TLS may hold records that are still to go.
@@ -196,9 +196,16 @@ impl Outbound {
         state.backlog.written() + state.backlog.pending() as u64
     }
 
-    /// Stops queueing; unless `keep`, what is pending is dropped.
-    pub fn close(&self, keep: bool) {
-        self.state.lock().backlog.close(keep);
+    /// Queues `last_words`, which nothing follows and no bound holds against the receiver, and stops queueing; unless
+    /// `keep`, what is pending is dropped.
+    pub fn close(&self, keep: bool, last_words: &[u8]) {
+        {
+            let mut state = self.state.lock();
+            if !last_words.is_empty() && !state.backlog.is_closed() {
+                state.backlog.line(usize::MAX, last_words);
+            }
+            state.backlog.close(keep);
+        }
         self.drained.notify_waiters();
     }
 

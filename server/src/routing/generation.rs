@@ -4,7 +4,7 @@
 //! tree; a change raises the generation *after* the tree has it. So of a change and a match at the same time, either
 //! the match saw the change, or its stamp is older than the raise and no longer [holds](Generations::holds).
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Parts of a tree with generations of their own.
 pub const PARTS: usize = 64;

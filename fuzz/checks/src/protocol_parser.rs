@@ -2,7 +2,7 @@
 //!
 //! The first byte chooses the rules, the second the sizes of the pieces; the rest is what a client sends.
 
-use cordon_server::protocol::connect::ConnectOptions;
+use cordon_server::protocol::connect::{ConnectOptions, Introduction};
 use cordon_server::protocol::parser::{self, Rules, Step};
 use cordon_server::protocol::{Frame, encode};
 
@@ -91,11 +91,11 @@ fn look(frame: &Frame<'_>, rules: &Rules) {
             assert_ne!(subscribe.queue, Some(b"".as_slice()));
         }
         Frame::Connect(json) => {
-            let mut options = ConnectOptions::default();
-            if options.merge(json).is_ok() {
-                let first = format!("{options:?}");
-                options.merge(json).expect("it was good before");
-                assert_eq!(format!("{options:?}"), first, "CONNECT twice is CONNECT once");
+            let (mut options, mut introduction) = (ConnectOptions::default(), Introduction::default());
+            if options.merge(json, &mut introduction).is_ok() {
+                let first = format!("{options:?} {introduction:?}");
+                options.merge(json, &mut introduction).expect("it was good before");
+                assert_eq!(format!("{options:?} {introduction:?}"), first, "CONNECT twice is CONNECT once");
             }
         }
         _ => {}

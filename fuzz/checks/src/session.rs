@@ -9,7 +9,7 @@ use cordon_accounts::name::AccountName;
 use cordon_auth::configured::{ConfiguredUser, ConfiguredUsers, Credential};
 use cordon_server::BrokerOptions;
 use cordon_server::protocol::Frame;
-use cordon_server::protocol::connect::ConnectOptions;
+use cordon_server::protocol::connect::{ConnectOptions, Introduction};
 use cordon_server::protocol::parser::{self, Rules, Step};
 use tokio::net::UnixStream;
 
@@ -153,10 +153,11 @@ fn asked(bytes: &[u8]) -> Asked<'_> {
 }
 
 fn accepted(options: &mut ConnectOptions, json: &[u8], asked: &mut Asked<'_>) -> bool {
-    if options.merge(json).is_err() {
+    let mut introduction = Introduction::default();
+    if options.merge(json, &mut introduction).is_err() {
         return false;
     }
-    let credentials = &options.credentials;
+    let credentials = &introduction.credentials;
     let shown = String::from_utf8_lossy(json).to_ascii_lowercase();
     asked.proved |= credentials.user.as_deref() == Some("a") && credentials.pass.is_some() && shown.contains("pass");
     let good = (0..=1).contains(&options.protocol) && (options.headers || !options.no_responders);

@@ -29,8 +29,48 @@ pub struct Tenants {
     global: Arc<Tenant>,
     system: Option<Arc<Tenant>>,
     accounts: Option<Arc<CachedAccounts>>,
-    /// Changes take effect one after the other.
-    installing: tokio::sync::Mutex<()>,
+    /// Changes take effect one after the other. What it guards says who imports from whom, so that a change costs as
+    /// much as what depends on it, however many accounts there are.
+    installing: tokio::sync::Mutex<Importers>,
+}
+
+/// The accounts in force that import from an account, by exporter.
+#[derive(Debug, Default)]
+struct Importers {
+    by_exporter: HashMap<AccountName, HashSet<AccountName>>,
+}
+
+impl Importers {
+    /// `importer` imports from the exporters of `new`, and no longer from those of `old`.
+    fn replace(&mut self, importer: &AccountName, old: &[AccountName], new: &[AccountName]) {
+        for exporter in old {
+            if let Some(importers) = self.by_exporter.get_mut(exporter) {
+                importers.remove(importer);
+                if importers.is_empty() {
+                    self.by_exporter.remove(exporter);
+                }
+            }
+        }
+        for exporter in new {
+            self.by_exporter.entry(exporter.clone()).or_default().insert(importer.clone());
+        }
+    }
+
+    /// `changed` and whoever imports from them, directly or over others.
+    fn depending_on(&self, changed: impl IntoIterator<Item = AccountName>) -> Vec<AccountName> {
+        let mut found: Vec<AccountName> = changed.into_iter().collect();
+        let mut known: HashSet<AccountName> = found.iter().cloned().collect();
+        let mut next = 0;
+        while let Some(exporter) = found.get(next).cloned() {
+            next += 1;
+            for importer in self.by_exporter.get(&exporter).into_iter().flatten() {
+                if known.insert(importer.clone()) {
+                    found.push(importer.clone());
+                }
+            }
+        }
+        found
+    }
 }
 
 impl Tenants {
@@ -113,7 +153,7 @@ impl Tenants {
     pub async fn install(&self, broker: &Arc<Broker>, record: Arc<AccountRecord>) {
         // Before the turn: whoever is slow to answer holds nobody else up.
         self.load_exporters(&record, broker.clock.unix_seconds()).await;
-        let _one_at_a_time = self.installing.lock().await;
+        let mut importers = self.installing.lock().await;
         let mut changed: Vec<Arc<Tenant>> = Vec::new();
         let mut work = vec![record];
         while let Some(record) = work.pop() {
@@ -121,6 +161,8 @@ impl Tenants {
             let Some(record) = self.newest(record) else { continue };
             let tenant = self.get_or_create(broker, &record.name);
             if tenant.record().is_none_or(|old| old.token() != record.token()) {
+                let (old, new) = (exporters(tenant.sharing().as_deref()), exporters(Some(&record.sharing)));
+                importers.replace(&tenant.name, &old, &new);
                 tenant.set_record(record.clone());
                 changed.push(tenant);
             }
@@ -128,7 +170,7 @@ impl Tenants {
             let accounts = self.accounts.iter();
             work.extend(accounts.flat_map(|all| self.missing_exporters(&record).filter_map(|key| all.loaded(&key))));
         }
-        self.recompile(broker, &changed);
+        self.recompile(broker, &importers, &changed);
         for tenant in &changed {
             apply::to_connections(broker, tenant);
         }
@@ -143,32 +185,33 @@ impl Tenants {
 
     /// Takes an account out of force: its connections end, its importers lose what it exported.
     pub async fn remove(&self, broker: &Arc<Broker>, key: AccountKey) {
-        let _one_at_a_time = self.installing.lock().await;
+        let mut importers = self.installing.lock().await;
         if let Some(accounts) = &self.accounts {
             accounts.forget(&key);
         }
         let Some(tenant) = self.find(&AccountName::from(key)) else { return };
+        importers.replace(&tenant.name, &exporters(tenant.sharing().as_deref()), &[]);
         tenant.clear_record();
-        self.recompile(broker, std::slice::from_ref(&tenant));
+        self.recompile(broker, &importers, std::slice::from_ref(&tenant));
         apply::account_ended(&tenant, "the account was deleted");
     }
 
     /// Acts on the expiry, at `due`, of an account or of one of its imports.
     pub(super) async fn expire(&self, broker: &Arc<Broker>, tenant: &Arc<Tenant>, due: i64) {
-        let _one_at_a_time = self.installing.lock().await;
+        let importers = self.installing.lock().await;
         let now = broker.clock.unix_seconds();
         if tenant.record().is_some_and(|record| record.claims.expires > 0 && record.claims.expires <= now) {
             apply::account_ended(tenant, "the account's claims have expired");
         }
-        for affected in self.depending_on(std::slice::from_ref(tenant)) {
+        for affected in self.depending_on(&importers, std::slice::from_ref(tenant)) {
             border::compile(broker, &affected);
         }
         apply::watch_expiry(broker, tenant, due);
     }
 
     /// Compiles the border of `changed` and of all that depend on them anew.
-    fn recompile(&self, broker: &Arc<Broker>, changed: &[Arc<Tenant>]) {
-        for tenant in self.depending_on(changed) {
+    fn recompile(&self, broker: &Arc<Broker>, importers: &Importers, changed: &[Arc<Tenant>]) {
+        for tenant in self.depending_on(importers, changed) {
             border::compile(broker, &tenant);
             apply::watch_expiry(broker, &tenant, i64::MIN);
         }
@@ -176,26 +219,9 @@ impl Tenants {
 
     /// `changed` and whoever imports from them, directly or over others: what one account imports may
     /// close or open a cycle that begins far away.
-    fn depending_on(&self, changed: &[Arc<Tenant>]) -> Vec<Arc<Tenant>> {
-        let importers: Vec<_> = self.all().into_iter().filter_map(|tenant| Some((tenant.sharing()?, tenant))).collect();
-        let mut by_exporter: HashMap<&AccountName, Vec<&Arc<Tenant>>> = HashMap::new();
-        for (sharing, importer) in &importers {
-            for import in &sharing.imports {
-                by_exporter.entry(&import.exporter).or_default().push(importer);
-            }
-        }
-        let mut known: HashSet<AccountName> = changed.iter().map(|tenant| tenant.name.clone()).collect();
-        let mut found = changed.to_vec();
-        let mut next = 0;
-        while let Some(exporter) = found.get(next).cloned() {
-            next += 1;
-            for importer in by_exporter.get(&exporter.name).into_iter().flatten() {
-                if known.insert(importer.name.clone()) {
-                    found.push(Arc::clone(importer));
-                }
-            }
-        }
-        found
+    fn depending_on(&self, importers: &Importers, changed: &[Arc<Tenant>]) -> Vec<Arc<Tenant>> {
+        let names = importers.depending_on(changed.iter().map(|tenant| tenant.name.clone()));
+        names.iter().filter_map(|name| self.find(name)).collect()
     }
 
     /// The exports and imports of an account, for the border.
@@ -257,5 +283,49 @@ impl Tenants {
                 tenant
             })
             .clone()
+    }
+}
+
+/// Whom an account imports from.
+fn exporters(sharing: Option<&AccountSharing>) -> Vec<AccountName> {
+    sharing.into_iter().flat_map(|sharing| &sharing.imports).map(|import| import.exporter.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(text: &str) -> Vec<AccountName> {
+        text.split_whitespace().map(AccountName::from).collect()
+    }
+
+    fn depending_on(importers: &Importers, changed: &str) -> Vec<AccountName> {
+        let mut found = importers.depending_on(names(changed));
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn whoever_imports_directly_or_over_others_depends() {
+        let mut importers = Importers::default();
+        for (importer, exporters) in [("b", "a"), ("c", "b"), ("d", "a x"), ("e", "y"), ("a", "c")] {
+            importers.replace(&AccountName::from(importer), &[], &names(exporters));
+        }
+        let cases = [("a", "a b c d"), ("b", "a b c d"), ("x", "d x"), ("e", "e"), ("y e", "e y"), ("z", "z")];
+        for (changed, expected) in cases {
+            assert_eq!(depending_on(&importers, changed), names(expected), "{changed}");
+        }
+    }
+
+    #[test]
+    fn what_is_imported_no_longer_leaves_nothing_behind() {
+        let mut importers = Importers::default();
+        let importer = AccountName::from("b");
+        importers.replace(&importer, &[], &names("a x"));
+        importers.replace(&importer, &names("a x"), &names("x y"));
+        assert_eq!(depending_on(&importers, "a"), names("a"));
+        assert_eq!(depending_on(&importers, "y"), names("b y"));
+        importers.replace(&importer, &names("x y"), &[]);
+        assert!(importers.by_exporter.is_empty());
     }
 }

@@ -11,7 +11,7 @@ use cordon_accounts::reason::Reason;
 use serde_json::Value;
 
 use crate::account_record::AccountRecord;
-use crate::resolver::{Resolver, ResolverError, StoreOutcome, StorePolicy};
+use crate::resolver::{Resolver, ResolverError, StorePolicy};
 use crate::trust::{AccountError, Trust};
 
 /// Accounts that one delete request may name.
@@ -79,29 +79,58 @@ pub const UPDATED: &str = "jwt updated";
 /// What the answer of a memory resolver says if the account is not loaded here.
 pub const UPDATE_SKIPPED: &str = "jwt update skipped";
 
-/// Decides about a claims update, and stores it. Blocks on the disk.
+/// Decides about claims updates in the order of their arrival, and stores them. Blocks on the disk.
 ///
-/// # Errors
-///
-/// [`RequestRefusal`]; then what was stored before still is.
-pub fn update(
+/// Each is a request's payload and the account in its subject; one outcome for each. What a refused one was to
+/// replace is still stored.
+pub fn update_all(
     resolver: &dyn Resolver,
-    body: &[u8],
-    named: Option<&AccountKey>,
+    updates: &[(Vec<u8>, Option<AccountKey>)],
     trust: &Trust,
     now: i64,
-) -> Result<(Arc<AccountRecord>, StoreOutcome), RequestRefusal> {
-    let record = decide_update(body, named, None, trust, now)?;
-    let outcome = resolver.store(&record, StorePolicy::Push, now).map_err(|error| RequestRefusal {
-        account: Some(record.key.to_string()),
-        message: UPDATE_ERROR.to_owned(),
-        reason: match error {
-            ResolverError::Stale { .. } => Reason::ClaimsStale,
-            _ => Reason::InternalError,
-        },
-        cause: error.to_string(),
-    })?;
-    Ok((record, outcome))
+) -> Vec<Result<Arc<AccountRecord>, RequestRefusal>> {
+    let decide = |(body, named): &(Vec<u8>, Option<AccountKey>)| decide_update(body, named.as_ref(), None, trust, now);
+    let mut outcomes: Vec<Result<Arc<AccountRecord>, RequestRefusal>> = Vec::with_capacity(updates.len());
+    let mut together: Vec<Arc<AccountRecord>> = Vec::new();
+    for decided in updates.iter().map(decide) {
+        // Of the same account one is stored before the next; a refused one ends what is stored together, too, so that
+        // outcomes stay in order.
+        let joins = |record: &Arc<AccountRecord>| together.iter().all(|other| other.key != record.key);
+        match decided {
+            Ok(record) if joins(&record) => together.push(record),
+            Ok(record) => {
+                outcomes.extend(store_all(resolver, std::mem::take(&mut together), now));
+                together.push(record);
+            }
+            Err(refusal) => {
+                outcomes.extend(store_all(resolver, std::mem::take(&mut together), now));
+                outcomes.push(Err(refusal));
+            }
+        }
+    }
+    outcomes.extend(store_all(resolver, together, now));
+    outcomes
+}
+
+fn store_all(
+    resolver: &dyn Resolver,
+    records: Vec<Arc<AccountRecord>>,
+    now: i64,
+) -> Vec<Result<Arc<AccountRecord>, RequestRefusal>> {
+    let stored = resolver.store_all(&records, StorePolicy::Push, now);
+    let outcome = |(record, stored): (Arc<AccountRecord>, Result<_, ResolverError>)| match stored {
+        Ok(_) => Ok(record),
+        Err(error) => Err(RequestRefusal {
+            account: Some(record.key.to_string()),
+            message: UPDATE_ERROR.to_owned(),
+            reason: match error {
+                ResolverError::Stale { .. } => Reason::ClaimsStale,
+                _ => Reason::InternalError,
+            },
+            cause: error.to_string(),
+        }),
+    };
+    records.into_iter().zip(stored).map(outcome).collect()
 }
 
 /// The account that an update's body says it is about, unverified: only good for finding what is stored.

@@ -90,7 +90,7 @@ fn an_update_does_not_go_back_in_time() {
     let resolver = MemoryResolver::default();
     let (old, new) = (house.account_token_at(NOW - 20), house.account_token_at(NOW - 10));
     update(&resolver, new.as_bytes(), None, &house.trust(), NOW).unwrap();
-    assert_eq!(update(&resolver, new.as_bytes(), None, &house.trust(), NOW).unwrap().1, StoreOutcome::Unchanged);
+    update(&resolver, new.as_bytes(), None, &house.trust(), NOW).expect("the very same is no error");
     let refusal = update(&resolver, old.as_bytes(), None, &house.trust(), NOW).unwrap_err();
     assert_eq!(refusal.reason, Reason::ClaimsStale);
     assert!(decide(&house, &old, None, Some(&new)).is_err());
@@ -192,4 +192,41 @@ fn deletion_counts_what_went_and_what_did_not() {
     let deletion = delete(&resolver, &[account_key(&house.account)]);
     assert_eq!(deletion.message(), "deleted 0 accounts, failed for 1");
     assert_eq!(delete(&resolver, &[]).message(), "deleted 0 accounts");
+}
+
+/// One update.
+fn update(
+    resolver: &dyn Resolver,
+    body: &[u8],
+    named: Option<&AccountKey>,
+    trust: &Trust,
+    now: i64,
+) -> Result<Arc<AccountRecord>, RequestRefusal> {
+    update_all(resolver, &[(body.to_vec(), named.copied())], trust, now).pop().unwrap()
+}
+
+#[test]
+fn updates_that_come_together_are_decided_in_their_order() {
+    let mut houses = [House::new(), House::new()];
+    let trust = houses[0].trust();
+    houses[1].operator_signer = houses[0].operator_signer.duplicate();
+    let [one, other] = &houses;
+    let resolver = MemoryResolver::default();
+    let at = |house: &House, seconds| house.account_token_at(NOW + seconds).into_bytes();
+    let updates = [
+        (at(one, -30), None),
+        (at(other, -30), None),
+        (at(one, -20), None),
+        (b"nonsense".to_vec(), None),
+        (at(one, -25), None),
+        (at(other, -10), None),
+    ];
+    let outcomes = update_all(&resolver, &updates, &trust, NOW);
+    let reasons: Vec<_> = outcomes.iter().map(|outcome| outcome.as_ref().err().map(|refusal| refusal.reason)).collect();
+    let (bad, stale) = (Some(Reason::ClaimsInvalid), Some(Reason::ClaimsStale));
+    assert_eq!(reasons, [None, None, None, bad, stale, None]);
+    for (house, update) in [(one, &updates[2]), (other, &updates[5])] {
+        let stored = resolver.lookup(&account_key(&house.account)).unwrap();
+        assert_eq!(stored.map(String::into_bytes).as_ref(), Some(&update.0), "the newest is in the store");
+    }
 }

@@ -12,6 +12,7 @@ mod memory;
 mod pack;
 
 use std::fmt;
+use std::sync::Arc;
 
 use cordon_accounts::key::AccountKey;
 
@@ -87,6 +88,18 @@ pub trait Resolver: fmt::Debug + Send + Sync {
     ///
     /// [`ResolverError`]: full, stale or a disk that failed. What was stored before is then still stored.
     fn store(&self, record: &AccountRecord, policy: StorePolicy, now: i64) -> Result<StoreOutcome, ResolverError>;
+
+    /// Stores tokens of different accounts, as [`Resolver::store`] does each; one outcome for each, in the same order.
+    ///
+    /// A store that syncs its disk does so for several of them at a time.
+    fn store_all(
+        &self,
+        records: &[Arc<AccountRecord>],
+        policy: StorePolicy,
+        now: i64,
+    ) -> Vec<Result<StoreOutcome, ResolverError>> {
+        records.iter().map(|record| self.store(record, policy, now)).collect()
+    }
 
     /// Removes an account; says whether it was there. Unknown accounts are no error.
     ///

@@ -279,6 +279,51 @@ fn a_store_that_fails_leaves_what_was_there() {
 }
 
 #[test]
+fn what_is_stored_together_fails_one_by_one() {
+    let house = House::new();
+    let (folder, resolver) = directory(DirectoryOptions::default());
+    let keys: Vec<_> = (0..40).map(|_| seed(Role::Account)).collect();
+    let records = |at| keys.iter().map(|key| record_of(&house, key, at)).collect::<Vec<_>>();
+    let (old, new) = (records(NOW - 10), records(NOW));
+    resolver.store(&new[7], StorePolicy::Push, NOW).unwrap();
+    resolver.store(&old[8], StorePolicy::Push, NOW).unwrap();
+    let obstacle = folder.path().join(format!("{}.jwt.tmp", old[20].key));
+    fs::create_dir(&obstacle).unwrap();
+    let outcomes = resolver.store_all(&old, StorePolicy::Push, NOW);
+    for (number, outcome) in outcomes.iter().enumerate() {
+        match number {
+            7 => assert!(matches!(outcome, Err(ResolverError::Stale { .. })), "{outcome:?}"),
+            8 => assert!(matches!(outcome, Ok(StoreOutcome::Unchanged)), "{outcome:?}"),
+            20 => assert!(matches!(outcome, Err(ResolverError::Io { action: "written", .. })), "{outcome:?}"),
+            _ => assert!(matches!(outcome, Ok(StoreOutcome::Stored)), "{number}: {outcome:?}"),
+        }
+    }
+    fs::remove_dir(&obstacle).unwrap();
+    let again = reopen(&folder, DirectoryOptions::default());
+    assert_eq!((again.len(), again.ignored().len()), (39, 0));
+    assert_eq!(again.hash(NOW), resolver.hash(NOW));
+    for (number, record) in old.iter().enumerate().filter(|(number, _)| *number != 20) {
+        let kept = if number == 7 { &new[7] } else { record };
+        assert_eq!(again.lookup(&kept.key).unwrap().as_deref(), Some(kept.token()), "{number}");
+    }
+}
+
+#[test]
+fn what_is_stored_together_is_never_more_than_the_limit() {
+    let house = House::new();
+    let records: Vec<_> = (0..5).map(|_| record_of(&house, &seed(Role::Account), NOW)).collect();
+    for (limit, cache, stored, kept) in [(5, false, 5, 5), (3, false, 3, 3), (3, true, 5, 3)] {
+        let (folder, resolver) =
+            directory(DirectoryOptions { limit: Some(limit), cache, ..DirectoryOptions::default() });
+        let outcomes = resolver.store_all(&records, StorePolicy::Push, NOW);
+        let (first, rest) = outcomes.split_at(stored);
+        assert!(first.iter().all(|outcome| matches!(outcome, Ok(StoreOutcome::Stored))), "{limit}: {outcomes:?}");
+        assert!(rest.iter().all(|outcome| matches!(outcome, Err(ResolverError::Full))), "{limit}: {outcomes:?}");
+        assert_eq!((resolver.len(), reopen(&folder, DirectoryOptions::default()).len()), (kept, kept), "{limit}");
+    }
+}
+
+#[test]
 fn a_directory_that_is_a_file_cannot_be_opened() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("file");

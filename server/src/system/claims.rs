@@ -36,40 +36,60 @@ pub async fn answer(broker: &Arc<Broker>, request: Request, ask: ClaimsAsk) {
         }
         ClaimsAsk::LookUp(account) => look_up(broker, &accounts, &request, &account).await,
         ClaimsAsk::Pack => pack(broker, &accounts, request).await,
-        ClaimsAsk::Update(account) => update(broker, &accounts, request, account).await,
+        ClaimsAsk::Update(account) => update_all(broker, vec![(request, account)]).await,
     }
 }
 
-async fn update(broker: &Arc<Broker>, accounts: &Arc<CachedAccounts>, request: Request, named: Option<String>) {
-    let named = match named.map(|text| AccountKey::parse(&text)).transpose() {
-        Ok(named) => named,
-        Err(error) => {
-            let text = format!("jwt update resulted in error - {error}");
-            request.answer(broker, &refusal(broker, Some("n/a"), &text));
-            return;
-        }
-    };
+/// Answers updates that came one after the other: stored together, then put in force in their order.
+pub async fn update_all(broker: &Arc<Broker>, requests: Vec<(Request, Option<String>)>) {
+    let Some(accounts) = broker.tenants.accounts().cloned() else { return };
     let now = broker.clock.unix_seconds();
+    let mut waiting = Vec::with_capacity(requests.len());
+    let mut updates = Vec::with_capacity(requests.len());
+    for (mut request, named) in requests {
+        match what_to_store(broker, &accounts, named) {
+            Ok(named) => {
+                updates.push((std::mem::take(&mut request.body), named));
+                waiting.push(request);
+            }
+            Err(answer) => request.answer(broker, &answer),
+        }
+    }
+    let store = accounts.clone();
+    let stored = blocking(move || claims_request::update_all(&**store.resolver(), &updates, store.trust(), now)).await;
+    let mut stored = stored.unwrap_or_default().into_iter();
+    for request in waiting {
+        match stored.next() {
+            Some(Ok(record)) => {
+                let account = record.key.to_string();
+                put_in_force(broker, &accounts, record, now).await;
+                tracing::info!(account.key = account, "account JWT updated");
+                request.answer(broker, &success(broker, Some(&account), UPDATED));
+            }
+            Some(Err(refused)) => refuse(broker, &request, &refused),
+            None => {
+                let text = "jwt update resulted in error - it was broken off";
+                request.answer(broker, &refusal(broker, Some("n/a"), text));
+            }
+        }
+    }
+}
+
+/// The account that an update names, if it names one; `Err` is the answer where nothing is stored.
+fn what_to_store(
+    broker: &Broker,
+    accounts: &CachedAccounts,
+    named: Option<String>,
+) -> Result<Option<AccountKey>, Value> {
+    let named = named.map(|text| AccountKey::parse(&text)).transpose().map_err(|error| {
+        let text = format!("jwt update resulted in error - {error}");
+        refusal(broker, Some("n/a"), &text)
+    })?;
     if is_skipped(accounts, named.as_ref()) {
         let account = named.map(|key| key.to_string()).unwrap_or_default();
-        request.answer(broker, &success(broker, Some(&account), UPDATE_SKIPPED));
-        return;
+        return Err(success(broker, Some(&account), UPDATE_SKIPPED));
     }
-    let (store, body) = (accounts.clone(), request.body.clone());
-    let stored =
-        blocking(move || claims_request::update(&**store.resolver(), &body, named.as_ref(), store.trust(), now)).await;
-    match stored {
-        Some(Ok((record, _))) => {
-            let account = record.key.to_string();
-            put_in_force(broker, accounts, record, now).await;
-            tracing::info!(account.key = account, "account JWT updated");
-            request.answer(broker, &success(broker, Some(&account), UPDATED));
-        }
-        Some(Err(refused)) => refuse(broker, &request, &refused),
-        None => {
-            request.answer(broker, &refusal(broker, Some("n/a"), "jwt update resulted in error - it was broken off"));
-        }
-    }
+    Ok(named)
 }
 
 /// A resolver that keeps nothing takes updates only of accounts that it knows.

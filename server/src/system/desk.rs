@@ -74,7 +74,8 @@ pub fn open(broker: &Arc<Broker>, system: &Arc<Tenant>) {
         let subscription = Subscription::new(subject.as_bytes(), queue.map(str::as_bytes), b"", sink);
         system.interest.insert(&subscription);
     }
-    for queue in [of_claims, of_views, of_tenants] {
+    broker.tasks.spawn(work_on_claims(broker.clone(), of_claims, waiting.clone()));
+    for queue in [of_views, of_tenants] {
         broker.tasks.spawn(work(broker.clone(), queue, waiting.clone()));
     }
 }
@@ -175,6 +176,33 @@ async fn work(broker: Arc<Broker>, mut queue: mpsc::Receiver<Request>, waiting: 
         waiting.leave(&request);
         answer(&broker, request).await;
         // An answer may have taken long: connections are served in between.
+        tokio::task::yield_now().await;
+    }
+}
+
+/// As [`work`], for claims: updates that wait are stored together, and each request is still answered in its turn.
+async fn work_on_claims(broker: Arc<Broker>, mut queue: mpsc::Receiver<Request>, waiting: Arc<Waiting>) {
+    let mut requests = Vec::new();
+    loop {
+        let count = tokio::select! {
+            () = broker.stopping.cancelled() => return,
+            count = queue.recv_many(&mut requests, waiting::TOGETHER) => count,
+        };
+        if count == 0 {
+            return;
+        }
+        let mut updates = Vec::new();
+        for request in requests.drain(..) {
+            waiting.leave(&request);
+            if let Ask::Claims(ClaimsAsk::Update(account)) = &request.ask {
+                let account = account.clone();
+                updates.push((request, account));
+            } else {
+                claims::update_all(&broker, std::mem::take(&mut updates)).await;
+                answer(&broker, request).await;
+            }
+        }
+        claims::update_all(&broker, updates).await;
         tokio::task::yield_now().await;
     }
 }

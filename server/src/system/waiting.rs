@@ -12,6 +12,8 @@ use crate::system::desk::Request;
 
 /// Requests that may wait in the queue of the system account's own people.
 pub(super) const OWN: usize = 1024;
+/// Requests about claims that are worked on at the same time, in memory once more.
+pub(super) const TOGETHER: usize = 64;
 /// Requests of tenants that may wait.
 pub(super) const TENANTS: usize = 4096;
 /// Requests of one tenant that may wait.

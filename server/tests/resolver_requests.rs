@@ -189,6 +189,41 @@ fn a_key_that_is_a_path_touches_no_file() {
 }
 
 #[test]
+fn updates_that_wait_together_are_answered_in_their_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let accounts: Vec<Account> = (0..5).map(|number| Account::new(&format!("A{number}"))).collect();
+    let house = House::in_folder(&[], folder.path());
+    let mut system = house.join(&house.system);
+    system.exchange_only("SUB in.* 1\r\n", "");
+    // Each account comes twenty times, each time with a newer JWT, and now and then comes what is none.
+    let updates: Vec<Option<(&Account, String)>> = (0..120)
+        .map(|number| {
+            let account = &accounts[number % 5];
+            (number % 6 != 5).then(|| (account, house.token(account)))
+        })
+        .collect();
+    let requests = updates.iter().enumerate().map(|(number, update)| {
+        let body = update.as_ref().map_or("nonsense", |(_, token)| token);
+        format!("PUB $SYS.REQ.CLAIMS.UPDATE in.{number} {}\r\n{body}\r\n", body.len())
+    });
+    system.send(requests.collect::<String>());
+    for (number, update) in updates.iter().enumerate() {
+        let got = Got::next(&mut system);
+        assert_eq!(got.subject, format!("in.{number}"));
+        let answer: Value = serde_json::from_str(&got.body).unwrap();
+        match update {
+            Some((account, _)) => assert_eq!(answer["data"]["account"], json!(account.key()), "{number}: {answer}"),
+            None => assert_eq!(answer["error"]["code"], json!(500), "{number}: {answer}"),
+        }
+    }
+    for account in &accounts {
+        let last = updates.iter().flatten().rfind(|(of, _)| of.key() == account.key()).map(|(_, token)| token.clone());
+        assert_eq!(stored(&folder, account), last);
+        assert_eq!(house.tenant(account).record().map(|record| record.token().to_owned()), last);
+    }
+}
+
+#[test]
 fn deleting_is_for_the_operator_and_ends_the_account() {
     let folder = tempfile::tempdir().unwrap();
     let exporter = Account::new("exporter").exporting(Service, "svc").exporting(Stream, "news");

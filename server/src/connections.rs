@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::connection::{Connection, Identity};
+use crate::connection::{Connection, ShownIdentity};
 use crate::gate::{Entry, Gate};
 use crate::limits::MAX_CLOSED_CONNECTIONS;
 
@@ -33,7 +33,7 @@ pub struct Closed {
     /// Subscriptions it held at its end.
     pub subscriptions: usize,
     /// Who it was.
-    pub identity: Identity,
+    pub identity: ShownIdentity,
     /// Messages and bytes received.
     pub received: (u64, u64),
     /// Messages and bytes delivered.
@@ -72,7 +72,7 @@ impl Connections {
             last_activity: traffic.last_activity.load(Relaxed),
             reason,
             subscriptions,
-            identity: connection.identity(),
+            identity: connection.identity().into(),
             received: (traffic.in_messages.load(Relaxed), traffic.in_bytes.load(Relaxed)),
             delivered: connection.outbound.counters(),
             rtt: traffic.rtt.load(Relaxed),

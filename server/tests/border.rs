@@ -3,16 +3,23 @@
 mod house;
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cordon_accounts::claims::ExportKind::{Service, Stream};
 use cordon_accounts::claims::ResponseType;
 use cordon_auth::clock::Clock;
+use cordon_server::Broker;
 use house::{Account, Got, House, expect_quiet};
 use support::Peer;
 
 fn now() -> i64 {
     Clock::system().unix_seconds()
+}
+
+/// Messages received of all accounts.
+fn received(broker: &Broker) -> u64 {
+    broker.tenants.traffic().in_messages
 }
 
 /// Asks on `subject`, to be answered on `in`; gives the reply subject that the server sees.
@@ -205,6 +212,62 @@ fn nothing_of_a_deleted_account_stays_in_force() {
     assert!(house.tenant(&importer).crossings.list().is_empty());
     house.broker.until("its connections end", |_| tenant.connection_count() == 0);
     drop(member);
+}
+
+#[test]
+fn a_deleted_account_gives_its_memory_back_and_may_come_again() {
+    let account = Account::new("gone").exporting(Service, "q").exporting(Stream, "s");
+    let importer = Account::new("importer").importing(Service, &account, "q", "").importing(Stream, &account, "s", "");
+    let house = House::new(&[&account, &importer]);
+    let broker = &house.broker.running.broker;
+    let name = account.key().into();
+    let mut reader = house.join(&importer);
+    reader.exchange_only("SUB s 1\r\nSUB in 2\r\n", "");
+    // With connections, and with none.
+    for number in 1..=2 {
+        let is_connected = number == 1;
+        house.push(&account);
+        let member = is_connected.then(|| {
+            let mut member = house.join(&account);
+            member.exchange_only("SUB q 1\r\nPUB s 1\r\na\r\n", "");
+            reader.exchange_only("PUB q in 1\r\nb\r\n", "MSG s 1 1\r\na\r\n");
+            assert_eq!(Got::next(&mut member).body, "b");
+            member
+        });
+        let tenant = Arc::downgrade(&house.tenant(&account));
+        let before = received(broker);
+        house.broker.block_on(broker.tenants.remove(broker, account.key()));
+        house.broker.until("nothing holds the account", |_| tenant.strong_count() == 0);
+        assert!(broker.tenants.find(&name).is_none());
+        assert!(received(broker) >= before, "what was counted stays counted");
+        drop(member);
+    }
+    house.push(&account);
+    let mut member = house.join(&account);
+    member.exchange_only("SUB q 1\r\nPUB s 1\r\nc\r\n", "");
+    reader.exchange_only("PUB q in 1\r\nd\r\n", "MSG s 1 1\r\nc\r\n");
+    assert_eq!(Got::next(&mut member).body, "d");
+}
+
+#[test]
+fn an_account_that_is_pushed_again_stays_while_the_connections_of_before_end() {
+    let account = Account::new("back");
+    let house = House::new(&[&account]);
+    let broker = &house.broker.running.broker;
+    for _ in 0..20 {
+        let before = house.join(&account);
+        house.broker.block_on(broker.tenants.remove(broker, account.key()));
+        house.push(&account);
+        let mut member = house.join(&account);
+        house.broker.until("the connection of before has ended", |broker| broker.connections.count() == 1);
+        let tenant = house.tenant(&account);
+        assert!(tenant.record().is_some());
+        assert_eq!(tenant.connection_count(), 1);
+        member.exchange_only("SUB s 1\r\nPUB s 1\r\na\r\n", "MSG s 1 1\r\na\r\n");
+        drop(before);
+        drop(member);
+        house.broker.until("all have ended", |broker| broker.connections.count() == 0);
+    }
 }
 
 #[test]

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use cordon_accounts::limits::ConnectionLimits;
+use cordon_accounts::name::AccountName;
 use cordon_accounts::permissions::Permissions;
 use cordon_accounts::permissions::response::ReplyGrants;
 use cordon_accounts::reason::Reason;
@@ -84,6 +85,28 @@ pub struct Identity {
     pub client: Arc<ClientNames>,
     /// TLS version and cipher suite, when there is TLS.
     pub tls: Option<TlsNames>,
+}
+
+/// What monitoring shows of an [`Identity`]; it holds no account, which may be deleted meanwhile.
+#[derive(Clone)]
+pub struct ShownIdentity {
+    /// The account it was bound to.
+    pub account: AccountName,
+    /// Name that people gave the account.
+    pub display_name: String,
+    /// What its proof was accepted as; `None` before that.
+    pub principal: Option<Arc<Principal>>,
+    /// Names its client gave.
+    pub client: Arc<ClientNames>,
+    /// TLS version and cipher suite, when there is TLS.
+    pub tls: Option<TlsNames>,
+}
+
+impl From<Identity> for ShownIdentity {
+    fn from(identity: Identity) -> Self {
+        let Identity { tenant, principal, client, tls } = identity;
+        Self { account: tenant.name.clone(), display_name: tenant.display_name(), principal, client, tls }
+    }
 }
 
 /// What was agreed on for TLS, as monitoring shows it.

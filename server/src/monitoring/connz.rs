@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::broker::Broker;
-use crate::connection::{Connection, Identity};
+use crate::connection::{Connection, ShownIdentity};
 use crate::connections::Closed;
 use crate::monitoring::{Fault, PAGE, SUBSCRIPTIONS_SHOWN, text};
 use crate::routing::Subscription;
@@ -57,7 +57,7 @@ struct Row {
     started: i64,
     last_activity: i64,
     end: Option<(i64, &'static str)>,
-    identity: Identity,
+    identity: ShownIdentity,
     received: (u64, u64),
     delivered: (u64, u64),
     rtt: u64,
@@ -77,7 +77,7 @@ pub fn connz(broker: &Broker, options: &ConnzOptions, only: Option<&str>) -> Res
         return Err(Fault::new("filter subject requires an account: name one in `acc`"));
     }
     let mut rows = rows(broker, options, account);
-    rows.retain(|row| account.is_none_or(|account| row.identity.tenant.name.as_str() == account));
+    rows.retain(|row| account.is_none_or(|account| row.identity.account.as_str() == account));
     sort(&mut rows, options)?;
     let total = rows.len();
     rows.retain(|row| is_wanted(row, options));
@@ -131,7 +131,7 @@ impl Row {
             started: connection.started,
             last_activity: traffic.last_activity.load(Relaxed),
             end: None,
-            identity: connection.identity(),
+            identity: connection.identity().into(),
             received: (traffic.in_messages.load(Relaxed), traffic.in_bytes.load(Relaxed)),
             delivered: connection.outbound.counters(),
             rtt: traffic.rtt.load(Relaxed),
@@ -249,7 +249,7 @@ fn show(row: &Row, options: &ConnzOptions, now: i64, room: &mut usize) -> Value 
 }
 
 /// Who it is; a JWT only where it opens nothing without its key.
-fn authentication(identity: &Identity) -> Map<String, Value> {
+fn authentication(identity: &ShownIdentity) -> Map<String, Value> {
     let mut shown = Map::new();
     let mut set = |name: &str, value: String| {
         if !value.is_empty() {
@@ -266,7 +266,7 @@ fn authentication(identity: &Identity) -> Map<String, Value> {
         set("jwt", principal.jwt.as_deref().unwrap_or_default().to_owned());
     }
     set("issuer_key", principal.issuer.map(|key| key.to_string()).unwrap_or_default());
-    set("name_tag", identity.tenant.display_name());
+    set("name_tag", identity.display_name.clone());
     if !principal.tags.is_empty() {
         shown.insert("tags".to_owned(), json!(principal.tags));
     }

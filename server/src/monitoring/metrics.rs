@@ -99,7 +99,7 @@ fn accounts(registry: &mut Registry, broker: &Broker) {
 }
 
 fn native(registry: &mut Registry, broker: &Broker) {
-    let traffic = varz::traffic(broker);
+    let traffic = broker.tenants.traffic();
     let (noted, folded, unwritten) = broker.security.figures();
     let (requests, refused) = broker.system.requests();
     let build = Family::<Labels, Float>::default();

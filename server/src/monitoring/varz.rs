@@ -7,14 +7,13 @@ use serde_json::{Value, json};
 use crate::broker::Broker;
 use crate::monitoring::{process, text};
 use crate::protocol::info::EMULATED_VERSION;
-use crate::tenant::counters::Figures;
 
 /// Everything that `/varz` shows. `http_requests` are the counts of the monitoring listener.
 pub fn varz(broker: &Broker, http_requests: Value) -> Value {
     let options = &broker.options;
     let tls = broker.tls();
     let now = broker.clock.unix_nanos();
-    let traffic = traffic(broker);
+    let traffic = broker.tenants.traffic();
     let client = broker.client_address();
     let mut varz = json!({
         "server_id": &*broker.id,
@@ -103,7 +102,7 @@ fn figures(broker: &Broker, now: i64) -> Value {
 
 /// The body of a STATSZ: figures that tools add up over servers.
 pub fn statsz(broker: &Broker) -> Value {
-    let traffic = traffic(broker);
+    let traffic = broker.tenants.traffic();
     let sent = json!({"msgs": traffic.out_messages, "bytes": traffic.out_bytes});
     let received = json!({"msgs": traffic.in_messages, "bytes": traffic.in_bytes});
     let active = broker.tenants.all().iter().filter(|tenant| tenant.connection_count() > 0).count();
@@ -131,19 +130,6 @@ pub fn statsz(broker: &Broker) -> Value {
         fields.insert("slow_consumer_stats".to_owned(), stats);
     }
     stats
-}
-
-/// Traffic of all accounts together.
-pub fn traffic(broker: &Broker) -> Figures {
-    broker.tenants.all().iter().fold(Figures::default(), |sum, tenant| {
-        let figures = tenant.counters.figures();
-        Figures {
-            in_messages: sum.in_messages + figures.in_messages,
-            in_bytes: sum.in_bytes + figures.in_bytes,
-            out_messages: sum.out_messages + figures.out_messages,
-            out_bytes: sum.out_bytes + figures.out_bytes,
-        }
-    })
 }
 
 /// Subscriptions of all accounts, the broker's own included.

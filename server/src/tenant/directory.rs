@@ -21,6 +21,7 @@ use parking_lot::RwLock;
 use crate::border;
 use crate::broker::Broker;
 use crate::limits::LOOKUPS_AT_ONCE;
+use crate::tenant::counters::{Counters, Figures};
 use crate::tenant::{GLOBAL, Tenant, apply};
 
 /// The accounts that this broker has met.
@@ -32,6 +33,8 @@ pub struct Tenants {
     /// Changes take effect one after the other. What it guards says who imports from whom, so that a change costs as
     /// much as what depends on it, however many accounts there are.
     installing: tokio::sync::Mutex<Importers>,
+    /// Traffic of the accounts that were deleted.
+    departed: Counters,
 }
 
 /// The accounts in force that import from an account, by exporter.
@@ -85,6 +88,7 @@ impl Tenants {
             system,
             accounts,
             installing: tokio::sync::Mutex::default(),
+            departed: Counters::default(),
         }
     }
 
@@ -113,6 +117,20 @@ impl Tenants {
         self.by_name.read().values().cloned().collect()
     }
 
+    /// Traffic of all accounts together, of those that were deleted, too.
+    pub fn traffic(&self) -> Figures {
+        let all = self.by_name.read();
+        all.values().fold(self.departed.figures(), |sum, tenant| {
+            let figures = tenant.counters.figures();
+            Figures {
+                in_messages: sum.in_messages + figures.in_messages,
+                in_bytes: sum.in_bytes + figures.in_bytes,
+                out_messages: sum.out_messages + figures.out_messages,
+                out_bytes: sum.out_bytes + figures.out_bytes,
+            }
+        })
+    }
+
     /// Loads the system account, in operator mode.
     ///
     /// # Errors
@@ -138,15 +156,15 @@ impl Tenants {
     pub async fn tenant_of(&self, broker: &Arc<Broker>, name: &AccountName) -> Result<Arc<Tenant>, Refusal> {
         let Some(accounts) = &self.accounts else { return Ok(self.get_or_create(broker, name)) };
         let key: Result<AccountKey, _> = name.as_str().parse();
-        let Some(record) = key.ok().and_then(|key| accounts.loaded(&key)) else {
-            return Err(Refusal::new(Reason::AccountUnknown, "the account is not loaded").in_account(name));
-        };
+        let gone = || Refusal::new(Reason::AccountUnknown, "the account is not loaded").in_account(name);
+        let record = key.ok().and_then(|key| accounts.loaded(&key)).ok_or_else(gone)?;
         let current = self.find(name).filter(|tenant| tenant.record().is_some_and(|old| old.token() == record.token()));
         if let Some(tenant) = current {
             return Ok(tenant);
         }
         self.install(broker, record).await;
-        Ok(self.get_or_create(broker, name))
+        // Not made anew where it was deleted meanwhile: nobody would take it away again.
+        self.find(name).ok_or_else(gone)
     }
 
     /// Puts a verified account in force: on itself, its importers and its connections.
@@ -194,6 +212,40 @@ impl Tenants {
         tenant.clear_record();
         self.recompile(broker, &importers, std::slice::from_ref(&tenant));
         apply::account_ended(&tenant, "the account was deleted");
+        self.let_go(&tenant.name);
+    }
+
+    /// Called when an account without claims has lost its last connection: if it was deleted, it goes, too.
+    pub(super) fn let_go_soon(broker: &Arc<Broker>, name: &AccountName) {
+        if !broker.tenants.may_go(name) {
+            return;
+        }
+        let (broker, name) = (broker.clone(), name.clone());
+        broker.tasks.clone().spawn(async move {
+            let _one_at_a_time = broker.tenants.installing.lock().await;
+            broker.tenants.let_go(&name);
+        });
+    }
+
+    /// Gives back the memory of a deleted account, unless it has connections still or was pushed again. The caller
+    /// holds `installing`: claims come only then, and nobody is admitted without.
+    fn let_go(&self, name: &AccountName) {
+        let mut all = self.by_name.write();
+        let is_over = |tenant: &Arc<Tenant>| tenant.record().is_none() && tenant.connection_count() == 0;
+        if !self.may_go(name) || !all.get(name).is_some_and(is_over) {
+            return;
+        }
+        if let Some(tenant) = all.remove(name) {
+            let figures = tenant.counters.figures();
+            self.departed.received(figures.in_messages, figures.in_bytes);
+            self.departed.sent(figures.out_messages, figures.out_bytes);
+        }
+    }
+
+    /// Only accounts that have claims can be deleted, and the broker's own are always there.
+    fn may_go(&self, name: &AccountName) -> bool {
+        let is_own = *name == self.global.name || self.system.as_ref().is_some_and(|system| system.name == *name);
+        self.accounts.is_some() && !is_own
     }
 
     /// Acts on the expiry, at `due`, of an account or of one of its imports.

@@ -29,6 +29,7 @@ use crate::connection::Connection;
 use crate::routing::Batch;
 use crate::routing::interest::Interest;
 use crate::tenant::counters::Counters;
+use crate::tenant::directory::Tenants;
 
 /// The account that connections belong to before they have proved anything.
 pub const GLOBAL: &str = "$G";
@@ -178,7 +179,17 @@ impl Tenant {
 
     /// Lets a connection go.
     pub fn release(&self, connection: &Connection) {
-        self.connections.lock().remove(&connection.cid);
+        let is_empty = {
+            let mut connections = self.connections.lock();
+            connections.remove(&connection.cid);
+            connections.is_empty()
+        };
+        if is_empty
+            && self.record.load().is_none()
+            && let Some(broker) = self.broker()
+        {
+            Tenants::let_go_soon(&broker, &self.name);
+        }
     }
 
     /// Its connections, oldest first.

@@ -178,7 +178,8 @@ fn place(text: &str) -> (Option<String>, String) {
         (path, Some(name)) if !path.ends_with(name) => Some(format!("{path}.{name}")),
         (path, _) => Some(path.to_owned()),
     };
-    (field, message)
+    // A name may be empty; then there is nothing to point at, and the text says so.
+    (field.filter(|field| !field.is_empty()), message)
 }
 
 #[cfg(test)]
@@ -199,6 +200,7 @@ mod tests {
                 Some("limits.x"),
                 "unknown field `x`, expected one of `a`",
             ),
+            ("unknown field ``, expected `a` at line 1 column 4", None, "unknown field ``, expected `a`"),
             ("limits.x: unknown field `x`, expected `a`", Some("limits.x"), "unknown field `x`, expected `a`"),
             ("missing field `name` at line 1 column 2", Some("name"), "missing field `name`"),
             ("EOF while parsing an object at line 1 column 1", None, "EOF while parsing an object"),

@@ -56,7 +56,9 @@ fn network(text: &str) {
     let (address, bits) = text.split_once('/').expect("a network has a length");
     let address: std::net::IpAddr = address.parse().expect("a network has an address");
     let bits: u32 = bits.parse().expect("a length is a number");
-    assert!(network.contains(address), "a network has its own address");
+    // IPv4 written as IPv6 counts as IPv4, which no network wider than all of IPv4 has.
+    let too_wide = address.is_ipv6() && address.to_canonical().is_ipv4() && bits < 96;
+    assert_eq!(network.contains(address), !too_wide, "a network has its own address");
     if let std::net::IpAddr::V4(address) = address {
         for bit in 0..32 {
             let other = std::net::Ipv4Addr::from(u32::from(address) ^ (1 << (31 - bit)));

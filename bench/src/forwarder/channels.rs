@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::PONG;
 use super::stream::Stream;
 
 /// What a connection asked for in its greeting.
@@ -57,9 +58,13 @@ struct Channel {
 }
 
 impl Channels {
-    /// Keeps a connection open, as a taker if it takes.
-    pub(super) fn keep(&self, stream: Stream, takes: Option<Taking>) {
+    /// Ends the greeting of a connection and keeps it open, as a taker if it takes: nobody who begins to feed after
+    /// that PONG misses it, and nothing is sent to it before.
+    pub(super) fn keep(&self, mut stream: Stream, takes: Option<Taking>) {
         let mut everyone = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if stream.write_all(PONG).is_err() {
+            return;
+        }
         let Some(Taking { channel, shared }) = takes else {
             return everyone.idle.push(stream.without_input());
         };

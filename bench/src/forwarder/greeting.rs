@@ -1,4 +1,5 @@
-//! The greeting: INFO, perhaps a TLS handshake, what the client sends up to its first PING, and PONG.
+//! The greeting: INFO, perhaps a TLS handshake, and what the client sends up to its first PING. Its PONG comes when the
+//! connection has its place.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -31,7 +32,6 @@ pub(super) fn greet(mut socket: TcpStream, tls: Option<&Arc<ServerConfig>>) -> R
         }
         greeting.extend_from_slice(part.get(..count).unwrap_or_default());
     }
-    stream.write_all(b"PONG\r\n")?;
     Ok((stream, role(&String::from_utf8_lossy(&greeting))))
 }
 

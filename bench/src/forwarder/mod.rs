@@ -25,6 +25,8 @@ use self::channels::{Channels, Role};
 use self::greeting::greet;
 use self::stream::Stream;
 
+/// Ends a greeting.
+const PONG: &[u8] = b"PONG\r\n";
 /// What one read takes at most.
 const PIECE: usize = 256 * 1024;
 /// Threads that accept and greet: as many as the generator has threads that connect.
@@ -69,10 +71,14 @@ fn admit(mut stream: Stream, role: Role, channels: &Channels) {
         return channels.keep(stream, role.takes);
     };
     let channels = channels.clone();
-    if let Some(takes) = role.takes
-        && let Some(writer) = stream.second()
-    {
-        channels.keep(writer, Some(takes));
+    match (role.takes, stream.second()) {
+        (Some(takes), Some(writer)) => channels.keep(writer, Some(takes)),
+        _ => {
+            // Whoever is gone already needs no thread.
+            if stream.write_all(PONG).is_err() {
+                return;
+            }
+        }
     }
     stream.expect_much();
     thread::spawn(move || copy(stream, &channels, &channel));

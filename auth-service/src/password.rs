@@ -5,6 +5,7 @@
 //! and nobody who is connected.
 
 use std::num::NonZero;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 
@@ -184,7 +185,7 @@ fn start(count: usize) -> mpsc::SyncSender<Comparison> {
                 let Comparison { stored, given, answer, permit } = comparison;
                 // Whoever asked may have given up: nothing to compare for.
                 if !answer.is_closed() {
-                    let verdict = verify(stored.expose_secret(), &given);
+                    let verdict = contained(|| verify(stored.expose_secret(), &given));
                     drop(permit);
                     // It may have given up meanwhile, too.
                     let _ = answer.send(verdict);
@@ -195,6 +196,11 @@ fn start(count: usize) -> mpsc::SyncSender<Comparison> {
         let _started = thread::Builder::new().name(format!("password-{number}")).spawn(work);
     }
     queue
+}
+
+/// A defect met in one comparison refuses that one: the threads are few, and all later ones need them.
+fn contained(compare: impl FnOnce() -> Verdict) -> Verdict {
+    catch_unwind(AssertUnwindSafe(compare)).unwrap_or(Verdict::Unusable)
 }
 
 /// Gives this thread the lowest priority, where threads have one. Where it cannot be had, it works with the usual one.
@@ -249,6 +255,12 @@ mod tests {
             assert_eq!(verify(&longer, &secret(&longer)), Verdict::Mismatch, "{more}");
             assert!(hash_argon2id(&secret(&longer)).is_err(), "{more}");
         }
+    }
+
+    #[test]
+    fn a_defect_in_one_comparison_refuses_that_one() {
+        assert_eq!(contained(|| panic!("a defect")), Verdict::Unusable);
+        assert_eq!(contained(|| Verdict::Match), Verdict::Match);
     }
 
     #[tokio::test]

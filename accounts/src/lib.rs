@@ -41,5 +41,6 @@ pub mod limits;
 pub mod name;
 pub mod permissions;
 pub mod reason;
+pub mod share;
 pub mod sharing;
 pub mod subject;

@@ -47,12 +47,17 @@ reasons! {
     AddressNotAllowed, "address_not_allowed", "the peer's address is outside the allowed networks";
     AuthenticationTimeout, "authentication_timeout", "no credentials arrived in time";
     BearerNotAllowed, "bearer_not_allowed", "the account does not allow bearer credentials";
+    CalloutInvalid, "callout_invalid", "the answer of the account's auth callout service does not hold";
+    CalloutRefused, "callout_refused", "the account's auth callout service refused the credentials";
+    CalloutUnavailable, "callout_unavailable", "the account's auth callout service did not answer in time";
     CertificateExpired, "certificate_expired", "the client certificate has expired";
     CertificateMissing, "certificate_missing", "a client certificate is required";
     CertificateUnmapped, "certificate_unmapped", "the client certificate names no known user";
     ClaimsInvalid, "claims_invalid", "the claims break a rule";
     ClaimsStale, "claims_stale", "the claims are older than those in force";
     ClaimsUntrusted, "claims_untrusted", "the claims are not signed by a trusted key";
+    ConfigurationRefused, "configuration_refused", "the configuration was not reloaded, and the running one stays";
+    ConfigurationReloaded, "configuration_reloaded", "the configuration was reloaded";
     ConnectionLimit, "connection_limit", "the broker has as many connections as it may have";
     ConnectionTypeNotAllowed, "connection_type_not_allowed", "the user may not connect in this way";
     ControlLineLimit, "control_line_limit", "the control line is too long";

@@ -1,7 +1,7 @@
 //! The control plane of Cordon: admin API, issuing, vault, ledger and store.
 //!
 //! ```text
-//! http (TLS, entrance, caller) -> v1 (one file per endpoint) -> issuing -> store + ledger (one transaction)
+//! http (TLS, entrance, caller) -> console -> v1 (one file per endpoint) -> issuing -> store + ledger (one transaction)
 //!                                                                  \-> outbox -> broker (NATS, system account)
 //! ```
 //!
@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod broker;
+mod console;
 pub mod control;
 pub mod http;
 pub mod issuing;

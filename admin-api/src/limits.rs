@@ -29,6 +29,18 @@ pub const PAGE_ITEMS_DEFAULT: u32 = 100;
 /// Most items on one page.
 pub const PAGE_ITEMS_MAX: u32 = 250;
 
+/// Longest form that the console takes.
+pub const FORM_BYTES_MAX: usize = 128 * 1024;
+
+/// How long a session of the console lasts at most, in seconds (8 hours).
+pub const CONSOLE_SESSION_SECONDS: i64 = 8 * 3600;
+
+/// After how long without a request a session of the console ends, in seconds (30 minutes).
+pub const CONSOLE_IDLE_SECONDS: i64 = 30 * 60;
+
+/// Sessions that one token has at once; the one that was used longest ago ends when there would be more.
+pub const CONSOLE_SESSIONS_PER_TOKEN: u32 = 16;
+
 /// Longest `Idempotency-Key`.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 
@@ -85,6 +97,9 @@ pub const NAME_BYTES_MAX: usize = 256;
 
 /// Most elements of a list in one request (exports, mappings, tags, subjects).
 pub const LIST_ITEMS_MAX: usize = 4096;
+
+/// Most shares that one account gives.
+pub const SHARES_MAX: usize = 128;
 
 /// Accounts looked through when one import is resolved; a deeper web is refused.
 pub const SHARING_ACCOUNTS_MAX: usize = 1024;

@@ -14,7 +14,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::principal::ScopeDigest;
 
-/// An account whose claims a trusted operator key signed. Made only by [`Trust`](crate::trust::Trust).
+/// An account whose claims a trusted operator key signed, or one that stands in for the system account
+/// ([`crate::stand_in`]). Made only by [`Trust`](crate::trust::Trust).
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct AccountRecord {
@@ -34,6 +35,8 @@ pub struct AccountRecord {
     pub limits: ConnectionLimits,
     /// Whether the identity key may not sign users (`auth.md` 2.11).
     pub strict: bool,
+    /// It stands in for the system account until that is known, so that its JWT can be pushed.
+    pub stands_in: bool,
     /// Mappings and exports that could not be compiled and are left out, as prose for the log.
     pub warnings: Vec<String>,
     /// By scoped signing key.
@@ -71,6 +74,7 @@ impl AccountRecord {
             default_permissions: Arc::new(default_permissions),
             limits: claims.nats.limits.connection(),
             strict,
+            stands_in: false,
             warnings,
             sharing: Arc::new(sharing),
             scopes: scopes_of(&claims),

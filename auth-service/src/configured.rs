@@ -13,9 +13,10 @@ use cordon_accounts::permissions::Permissions;
 use cordon_accounts::reason::Reason;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::callout::CalloutSettings;
 use crate::certificate::{CertificateIdentity, DistinguishedName};
 use crate::method::{Attempt, certificate};
-use crate::password::Stored;
+use crate::password::{Stored, equal_in_constant_time};
 use crate::principal::{Method, Principal};
 use crate::proof::ConnectionType;
 use crate::refusal::{ClosePolicy, Refusal};
@@ -31,6 +32,19 @@ pub enum Credential {
     Password(SecretString),
 }
 
+impl PartialEq for Credential {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Certificate, Self::Certificate) => true,
+            (Self::Nkey(one), Self::Nkey(other)) => one == other,
+            (Self::Password(one), Self::Password(other)) => {
+                equal_in_constant_time(one.expose_secret(), other.expose_secret())
+            }
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -41,8 +55,11 @@ impl fmt::Debug for Credential {
     }
 }
 
+/// What monitoring shows for a connection that came in by token.
+const TOKEN_USER: &str = "[REDACTED]";
+
 /// A user of the configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ConfiguredUser {
     /// The name; for nkey users the key's text.
     pub name: String,
@@ -105,12 +122,33 @@ impl ConfiguredUser {
         Err(refused.of_user(&self.name).in_account(&self.account))
     }
 
-    pub(crate) fn principal(&self, method: Method) -> Principal {
+    /// Whoever holds the token: what a user is to a name and a password.
+    pub fn of_token(token: SecretString) -> Self {
+        Self::new(TOKEN_USER, Credential::Password(token), AccountName::global())
+    }
+
+    pub(crate) fn principal(self: &Arc<Self>, method: Method) -> Principal {
         let mut principal = Principal::bare(self.account.clone(), self.name.clone(), method);
         principal.permissions = Arc::clone(&self.permissions);
         principal.limits = self.limits;
         principal.own_limits = self.limits;
+        principal.configured = Some(Arc::clone(self));
         principal
+    }
+}
+
+/// What an account of the configuration gives to users that it does not list itself: those of an auth callout.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConfiguredAccount {
+    /// What bounds each connection of the account.
+    pub limits: ConnectionLimits,
+    /// For users that carry no permissions of their own.
+    pub default_permissions: Arc<Permissions>,
+}
+
+impl Default for ConfiguredAccount {
+    fn default() -> Self {
+        Self { limits: ConnectionLimits::UNLIMITED, default_permissions: Permissions::everything_shared() }
     }
 }
 
@@ -126,6 +164,12 @@ pub enum ConfiguredUsersError {
     /// The `no_auth_user` is none of the users.
     #[error("the no_auth_user `{0}` is not configured as a user or nkey")]
     NoAuthUserUnknown(String),
+    /// Nobody could answer, so nobody could connect.
+    #[error("none of the `auth_users` is a user of the callout's account `{0}`: configure one there")]
+    NoAuthUsers(AccountName),
+    /// The account in which requests would be published is none.
+    #[error("the callout's account `{0}` is not configured")]
+    CalloutAccountUnknown(AccountName),
     /// One way of authenticating excludes the other.
     #[error("a token cannot be combined with users: remove one of them")]
     TokenWithUsers,
@@ -137,21 +181,62 @@ pub struct ConfiguredUsers {
     users: HashMap<String, Arc<ConfiguredUser>>,
     nkeys: HashMap<UserKey, Arc<ConfiguredUser>>,
     named: Vec<(DistinguishedName, Arc<ConfiguredUser>)>,
-    token: Option<SecretString>,
-    no_auth_user: Option<Arc<ConfiguredUser>>,
+    token: Option<Arc<ConfiguredUser>>,
+    stand_in: StandIn,
     required: bool,
+    accounts: HashMap<AccountName, ConfiguredAccount>,
+    callout: Option<Box<CalloutSettings>>,
+    websocket: Option<Box<Self>>,
+}
+
+/// Who a connection is that presents nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+enum StandIn {
+    /// A user of `$G` that no configuration names, made because only the system account is configured.
+    Anonymous,
+    /// Nobody: it is refused.
+    #[default]
+    Nobody,
+    /// The `no_auth_user`.
+    User(Arc<ConfiguredUser>),
+}
+
+/// Compared by what is configured, not by what follows from it.
+impl PartialEq for ConfiguredUsers {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.users, &self.nkeys) == (&other.users, &other.nkeys)
+            && (&self.token, &self.stand_in, self.required) == (&other.token, &other.stand_in, other.required)
+            && (&self.accounts, &self.callout) == (&other.accounts, &other.callout)
+            && self.websocket == other.websocket
+    }
 }
 
 /// Collects [`ConfiguredUsers`].
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ConfiguredUsersBuilder {
     users: Vec<ConfiguredUser>,
-    token: Option<SecretString>,
+    token: Option<ConfiguredUser>,
     no_auth_user: Option<String>,
+    anonymous: bool,
     required: bool,
+    accounts: HashMap<AccountName, ConfiguredAccount>,
+    callout: Option<Box<CalloutSettings>>,
+    websocket: Option<Box<Self>>,
 }
 
 impl ConfiguredUsersBuilder {
+    /// Adds an account; those of users need not be added.
+    pub fn account(mut self, name: AccountName, account: ConfiguredAccount) -> Self {
+        self.accounts.insert(name, account);
+        self
+    }
+
+    /// Has a service decide about connections.
+    pub fn callout(mut self, settings: CalloutSettings) -> Self {
+        self.callout = Some(Box::new(settings));
+        self
+    }
+
     /// Adds a user.
     pub fn user(mut self, user: ConfiguredUser) -> Self {
         self.users.push(user);
@@ -159,8 +244,20 @@ impl ConfiguredUsersBuilder {
     }
 
     /// Sets the token.
-    pub fn token(mut self, token: SecretString) -> Self {
-        self.token = Some(token);
+    pub fn token(self, token: SecretString) -> Self {
+        self.token_user(ConfiguredUser::of_token(token))
+    }
+
+    /// Sets the token, and what its holders may do: made from [`ConfiguredUser::of_token`].
+    pub fn token_user(mut self, user: ConfiguredUser) -> Self {
+        self.token = Some(user);
+        self
+    }
+
+    /// Lets those who present nothing into `$G`, though there are users: for a configuration that names users of the
+    /// system account alone (`auth.md` 4.7). A `no_auth_user` goes before it.
+    pub fn anonymous_stand_in(mut self) -> Self {
+        self.anonymous = true;
         self
     }
 
@@ -176,6 +273,17 @@ impl ConfiguredUsersBuilder {
         self
     }
 
+    /// Whether there are users so far.
+    pub fn has_users(&self) -> bool {
+        !self.users.is_empty()
+    }
+
+    /// Has these apply to clients over WebSocket, in place of what is said here.
+    pub fn websocket(mut self, users: Self) -> Self {
+        self.websocket = Some(Box::new(users));
+        self
+    }
+
     /// Checks that everything goes together.
     ///
     /// # Errors
@@ -185,19 +293,26 @@ impl ConfiguredUsersBuilder {
         if self.token.is_some() && !self.users.is_empty() {
             return Err(ConfiguredUsersError::TokenWithUsers);
         }
-        if self.token.as_ref().is_some_and(|token| token.expose_secret().is_empty()) {
+        let stored = self.token.as_ref().and_then(ConfiguredUser::password);
+        if stored.is_some_and(|token| token.expose_secret().is_empty()) {
             return Err(ConfiguredUsersError::Empty("token".to_owned()));
         }
         let required = self.required || self.token.is_some() || !self.users.is_empty();
-        let mut configured = ConfiguredUsers { token: self.token, required, ..ConfiguredUsers::default() };
+        let token = self.token.map(Arc::new);
+        let mut configured = ConfiguredUsers { token, required, ..ConfiguredUsers::default() };
         for user in self.users {
             configured.insert(Arc::new(user))?;
         }
         if let Some(name) = self.no_auth_user {
             let key = UserKey::parse(&name).ok();
             let found = configured.users.get(&name).or_else(|| configured.nkeys.get(&key?)).cloned();
-            configured.no_auth_user = Some(found.ok_or(ConfiguredUsersError::NoAuthUserUnknown(name))?);
+            configured.stand_in = StandIn::User(found.ok_or(ConfiguredUsersError::NoAuthUserUnknown(name))?);
+        } else if self.anonymous {
+            configured.stand_in = StandIn::Anonymous;
         }
+        configured.accounts = self.accounts;
+        configured.delegate(self.callout)?;
+        configured.websocket = self.websocket.map(|users| users.build()).transpose()?.map(Box::new);
         Ok(configured)
     }
 }
@@ -231,6 +346,45 @@ impl ConfiguredUsers {
         Ok(())
     }
 
+    /// Puts a callout in force, if somebody can answer it.
+    fn delegate(&mut self, callout: Option<Box<CalloutSettings>>) -> Result<(), ConfiguredUsersError> {
+        let everybody = self.users.values().chain(self.nkeys.values());
+        let of_users: Vec<AccountName> = everybody.map(|user| user.account.clone()).collect();
+        for name in of_users.into_iter().chain([AccountName::global()]) {
+            self.accounts.entry(name).or_default();
+        }
+        let Some(settings) = callout else { return Ok(()) };
+        if !self.accounts.contains_key(&settings.account) {
+            return Err(ConfiguredUsersError::CalloutAccountUnknown(settings.account));
+        }
+        let is_there = |name: &String| {
+            let user = self.users.get(name).or_else(|| self.nkeys.get(&UserKey::parse(name).ok()?));
+            user.is_some_and(|user| user.account == settings.account)
+        };
+        if !settings.users.iter().any(is_there) {
+            return Err(ConfiguredUsersError::NoAuthUsers(settings.account));
+        }
+        self.required = true;
+        self.callout = Some(settings);
+        Ok(())
+    }
+
+    /// The service that decides about connections, if there is one.
+    pub fn callout(&self) -> Option<&CalloutSettings> {
+        self.callout.as_deref()
+    }
+
+    /// An account of the configuration, `$G` among them.
+    pub fn account(&self, name: &AccountName) -> Option<&ConfiguredAccount> {
+        self.accounts.get(name)
+    }
+
+    /// Those that apply to a connection of this kind: the WebSocket listener may have its own.
+    pub fn of_listener(&self, kind: ConnectionType) -> &Self {
+        let own = self.websocket.as_deref().filter(|_| kind == ConnectionType::Websocket);
+        own.unwrap_or(self)
+    }
+
     /// Whether anything is asked of a connection.
     pub fn is_required(&self) -> bool {
         self.required
@@ -246,19 +400,24 @@ impl ConfiguredUsers {
         !self.users.is_empty()
     }
 
-    /// The configured token.
-    pub(crate) fn configured_token(&self) -> Option<&SecretString> {
+    /// The configured token, as the user that its holders are.
+    pub fn token_user(&self) -> Option<&Arc<ConfiguredUser>> {
         self.token.as_ref()
     }
 
+    /// All users, by name or by nkey.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<ConfiguredUser>> {
+        self.users.values().chain(self.nkeys.values())
+    }
+
     /// The user of that name. Names are attacker-chosen: the map has std's seeded hash.
-    pub fn user(&self, name: &str) -> Option<&ConfiguredUser> {
-        self.users.get(name).map(Arc::as_ref)
+    pub fn user(&self, name: &str) -> Option<&Arc<ConfiguredUser>> {
+        self.users.get(name)
     }
 
     /// The user of that nkey.
-    pub fn nkey(&self, key: &UserKey) -> Option<&ConfiguredUser> {
-        self.nkeys.get(key).map(Arc::as_ref)
+    pub fn nkey(&self, key: &UserKey) -> Option<&Arc<ConfiguredUser>> {
+        self.nkeys.get(key)
     }
 
     /// The user that a certificate stands for, of those that `counts` admits.
@@ -266,37 +425,65 @@ impl ConfiguredUsers {
         &self,
         identity: &CertificateIdentity,
         counts: impl Fn(&ConfiguredUser) -> bool,
-    ) -> Option<&ConfiguredUser> {
-        certificate::find(identity, |name| self.users.get(name), &self.named, |user| counts(user)).map(Arc::as_ref)
+    ) -> Option<&Arc<ConfiguredUser>> {
+        certificate::find(identity, |name| self.users.get(name), &self.named, |user| counts(user))
     }
 
-    /// The user that stands in for a connection which presents nothing.
+    /// The principal that stands in for a connection which presents nothing, if there is one and it may come this way.
     ///
     /// Routes, gateways and leaf nodes are never admitted so (`auth.md` 4.6, T16).
-    pub fn no_auth_user(&self, kind: ConnectionType) -> Option<&ConfiguredUser> {
-        let leafnode = matches!(kind, ConnectionType::Leafnode | ConnectionType::LeafnodeWs);
-        self.no_auth_user.as_deref().filter(|_| !leafnode)
+    pub(crate) fn stand_in(&self, attempt: &Attempt<'_>) -> Result<Principal, Refusal> {
+        let nobody = || Refusal::new(Reason::MissingCredentials, "no credentials were presented");
+        match &self.stand_in {
+            StandIn::Nobody => Err(nobody()),
+            _ if attempt.proof.connection_type.is_leafnode() => Err(nobody()),
+            StandIn::Anonymous => Ok(Principal::anonymous(AccountName::global())),
+            StandIn::User(user) => {
+                user.admits(attempt)?;
+                Ok(user.principal(Method::NoAuthUser))
+            }
+        }
+    }
+
+    /// The `no_auth_user`.
+    pub fn no_auth_user(&self) -> Option<&Arc<ConfiguredUser>> {
+        match &self.stand_in {
+            StandIn::User(user) => Some(user),
+            StandIn::Anonymous | StandIn::Nobody => None,
+        }
+    }
+
+    /// Whether those who present nothing are let into `$G`, though there are users.
+    pub fn admits_anonymous(&self) -> bool {
+        !self.required || self.stand_in == StandIn::Anonymous
     }
 
     /// Whether a connection whose first operation is not CONNECT may go through authentication as the
     /// `no_auth_user`: only if that is a user by name, needs no proxy and may connect in this way.
     pub fn admits_without_connect(&self, kind: ConnectionType) -> bool {
-        self.no_auth_user(kind).is_some_and(|user| {
-            !matches!(user.credential, Credential::Nkey(_)) && !user.proxy_required && user.allows(kind)
-        })
+        match &self.stand_in {
+            _ if kind.is_leafnode() => false,
+            StandIn::Nobody => false,
+            StandIn::Anonymous => true,
+            StandIn::User(user) => {
+                !matches!(user.credential, Credential::Nkey(_)) && !user.proxy_required && user.allows(kind)
+            }
+        }
     }
 
-    /// Whether a `no_auth_user` is set: then INFO says that authentication is not required.
+    /// Whether a `no_auth_user` is set: then INFO says that authentication is not required. One that was made, and not
+    /// configured, does not count.
     pub fn has_no_auth_user(&self) -> bool {
-        self.no_auth_user.is_some()
+        self.no_auth_user().is_some()
     }
 
-    /// Names of users whose password stands in plain text, for a warning at start.
+    /// Names of users whose password stands in plain text, the token's among them, for a warning at start.
     pub fn plain_passwords(&self) -> Vec<&str> {
         let plain = |user: &&Arc<ConfiguredUser>| {
             user.password().is_some_and(|stored| Stored::of(stored.expose_secret()) == Stored::Plain)
         };
-        let mut names: Vec<&str> = self.users.values().filter(plain).map(|user| user.name.as_str()).collect();
+        let all = self.users.values().chain(&self.token);
+        let mut names: Vec<&str> = all.filter(plain).map(|user| user.name.as_str()).collect();
         names.sort_unstable();
         names
     }

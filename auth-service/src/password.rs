@@ -8,6 +8,7 @@ use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -24,6 +25,13 @@ pub const PASSWORD_BYTES_MAX: usize = 4096;
 const ARGON2_MEMORY_KIB: u32 = 19 * 1024;
 const ARGON2_PASSES: u32 = 2;
 const ARGON2_LANES: u32 = 1;
+
+/// So many wrong passwords in a row are guesses, for so long after the last of them.
+const GUESSES: u32 = 8;
+const SUSPICION: Duration = Duration::from_secs(10);
+/// Then a thread rests so many times as long as a comparison took it. Even at the lowest priority it may keep its turn of up
+/// to 4 ms while a message waits, some three times in each second that it works; rests make that rare.
+const REST: u32 = 2;
 
 /// What comparing a password with the stored form came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +135,9 @@ pub struct PasswordChecker {
     at_once: usize,
     /// Started with the first comparison: most brokers make none.
     threads: Arc<OnceLock<mpsc::SyncSender<Comparison>>>,
+    /// For those that follow many wrong ones: started with the first of them.
+    wary_threads: Arc<OnceLock<mpsc::SyncSender<Comparison>>>,
+    suspicion: Arc<Mutex<Suspicion>>,
 }
 
 /// One comparison on its way to a thread.
@@ -139,12 +150,42 @@ struct Comparison {
     permit: OwnedSemaphorePermit,
 }
 
+/// Whether somebody seems to be guessing.
+#[derive(Debug, Default)]
+struct Suspicion {
+    /// Wrong passwords in a row, and when the last one was.
+    wrong: u32,
+    last: Option<Instant>,
+}
+
+impl Suspicion {
+    fn note(&mut self, verdict: Verdict) {
+        if verdict == Verdict::Match {
+            *self = Self::default();
+        } else {
+            self.wrong = self.wrong.saturating_add(1);
+            self.last = Some(Instant::now());
+        }
+    }
+
+    /// People who mistype are not meant.
+    fn is_grave(&self) -> bool {
+        self.wrong >= GUESSES && self.last.is_some_and(|last| last.elapsed() < SUSPICION)
+    }
+}
+
 impl PasswordChecker {
     /// A checker that runs at most `at_once` comparisons; the others wait their turn, each no longer than
     /// its connection's authentication timeout lets it.
     pub fn new(at_once: usize) -> Self {
         let at_once = at_once.clamp(1, 1024);
-        Self { permits: Arc::new(Semaphore::new(at_once)), at_once, threads: Arc::default() }
+        Self {
+            permits: Arc::new(Semaphore::new(at_once)),
+            at_once,
+            threads: Arc::default(),
+            wary_threads: Arc::default(),
+            suspicion: Arc::default(),
+        }
     }
 
     /// Compares `given` with `stored`.
@@ -157,11 +198,19 @@ impl PasswordChecker {
         };
         let (answer, verdict) = oneshot::channel();
         let comparison = Comparison { stored: stored.clone(), given: given.clone(), answer, permit };
-        // There are as many places in the queue as permits, so it is never full.
-        if self.threads.get_or_init(|| start(self.at_once)).try_send(comparison).is_err() {
+        // There are as many places in each queue as permits, so it is never full.
+        if self.queue().try_send(comparison).is_err() {
             return Verdict::Unusable;
         }
         verdict.await.unwrap_or(Verdict::Unusable)
+    }
+
+    fn queue(&self) -> &mpsc::SyncSender<Comparison> {
+        if self.suspicion.lock().is_grave() {
+            self.wary_threads.get_or_init(|| start(self.at_once, give_way, REST, &self.suspicion))
+        } else {
+            self.threads.get_or_init(|| start(self.at_once, come_last, 0, &self.suspicion))
+        }
     }
 }
 
@@ -172,23 +221,29 @@ impl Default for PasswordChecker {
     }
 }
 
-/// Starts `count` threads, which end when the queue's other side is dropped.
-fn start(count: usize) -> mpsc::SyncSender<Comparison> {
+/// Starts `count` threads, which `settle`, note how it went, `rest` as many times as long as a comparison took, and end when
+/// the queue's other side is dropped.
+fn start(count: usize, settle: fn(), rest: u32, suspicion: &Arc<Mutex<Suspicion>>) -> mpsc::SyncSender<Comparison> {
     let (queue, comparisons) = mpsc::sync_channel::<Comparison>(count);
     let comparisons = Arc::new(Mutex::new(comparisons));
     for number in 0..count {
-        let comparisons = Arc::clone(&comparisons);
+        let (comparisons, suspicion) = (Arc::clone(&comparisons), Arc::clone(suspicion));
         let work = move || {
-            yield_to_others();
+            settle();
             loop {
                 let Ok(comparison) = comparisons.lock().recv() else { return };
                 let Comparison { stored, given, answer, permit } = comparison;
                 // Whoever asked may have given up: nothing to compare for.
                 if !answer.is_closed() {
+                    let began = Instant::now();
                     let verdict = contained(|| verify(stored.expose_secret(), &given));
+                    suspicion.lock().note(verdict);
                     drop(permit);
                     // It may have given up meanwhile, too.
                     let _ = answer.send(verdict);
+                    if rest > 0 && verdict != Verdict::Match {
+                        thread::sleep(began.elapsed().saturating_mul(rest));
+                    }
                 }
             }
         };
@@ -204,9 +259,23 @@ fn contained(compare: impl FnOnce() -> Verdict) -> Verdict {
 }
 
 /// Gives this thread the lowest priority, where threads have one. Where it cannot be had, it works with the usual one.
-fn yield_to_others() {
+fn come_last() {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19);
+}
+
+/// Gives this thread only what nobody else wants, and that until somebody does: with the lowest priority alone it keeps its
+/// turn of milliseconds while a message waits. Where it cannot be had, it comes last as the others do.
+///
+/// Whoever logs in by password while somebody guesses at a broker without time to spare pays for it.
+fn give_way() {
+    come_last();
+    #[cfg(target_os = "linux")]
+    {
+        use thread_priority::unix::{NormalThreadSchedulePolicy::Idle, ThreadSchedulePolicy::Normal};
+        use thread_priority::{ThreadPriority, set_thread_priority_and_policy, thread_native_id};
+        let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, Normal(Idle));
+    }
 }
 
 #[cfg(test)]
@@ -337,11 +406,52 @@ mod tests {
     #[test]
     fn comparing_threads_have_the_lowest_priority() {
         let priority = thread::spawn(|| {
-            yield_to_others();
+            come_last();
             rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap()
         });
         assert_eq!(priority.join().unwrap(), 19);
         let own = rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap();
         assert!(own < 19, "others keep theirs");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn threads_give_way_after_a_wrong_password() {
+        use thread_priority::unix::{NormalThreadSchedulePolicy, ThreadSchedulePolicy, thread_schedule_policy};
+        let policy = thread::spawn(|| {
+            give_way();
+            thread_schedule_policy().unwrap()
+        });
+        assert_eq!(policy.join().unwrap(), ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle));
+    }
+
+    #[test]
+    fn many_wrong_passwords_in_a_row_are_suspicious_and_a_right_one_clears_it() {
+        let mut suspicion = Suspicion::default();
+        for _ in 1..GUESSES {
+            suspicion.note(Verdict::Mismatch);
+            assert!(!suspicion.is_grave(), "people mistype");
+        }
+        suspicion.note(Verdict::Mismatch);
+        assert!(suspicion.is_grave());
+        suspicion.note(Verdict::Match);
+        assert!(!suspicion.is_grave());
+        suspicion.wrong = u32::MAX;
+        suspicion.last = Instant::now().checked_sub(SUSPICION);
+        assert!(!suspicion.is_grave(), "it was a while ago");
+        suspicion.note(Verdict::Unusable);
+        assert!(suspicion.is_grave(), "what cannot be compared is no right one");
+    }
+
+    #[tokio::test]
+    async fn guesses_are_compared_on_threads_of_their_own() {
+        let checker = PasswordChecker::new(1);
+        let stored = secret(&bcrypt::hash_with_salt("pw", 4, [1; 16]).unwrap().to_string());
+        assert_eq!(checker.verify(&stored, &secret("no")).await, Verdict::Mismatch);
+        assert!(checker.wary_threads.get().is_none());
+        *checker.suspicion.lock() = Suspicion { wrong: GUESSES, last: Some(Instant::now() + Duration::from_hours(1)) };
+        assert_eq!(checker.verify(&stored, &secret("pw")).await, Verdict::Match);
+        assert!(checker.wary_threads.get().is_some());
+        assert!(!checker.suspicion.lock().is_grave());
     }
 }

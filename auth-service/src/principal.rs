@@ -8,6 +8,9 @@ use cordon_accounts::name::AccountName;
 use cordon_accounts::permissions::Permissions;
 use cordon_accounts::reason::Reason;
 
+use crate::configured::ConfiguredUser;
+use crate::proof::ConnectionType;
+
 /// The way in which a principal proved itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
@@ -15,6 +18,8 @@ pub enum Method {
     Anonymous,
     /// A bearer user JWT, without proof of possession.
     Bearer,
+    /// The account's own service said who it is.
+    Callout,
     /// A verified client certificate.
     Certificate,
     /// A user JWT and the signature of its key over the nonce.
@@ -35,6 +40,7 @@ impl Method {
         match self {
             Self::Anonymous => "anonymous",
             Self::Bearer => "bearer",
+            Self::Callout => "callout",
             Self::Certificate => "certificate",
             Self::Jwt => "jwt",
             Self::Nkey => "nkey",
@@ -93,6 +99,12 @@ pub struct Principal {
     pub bearer: bool,
     /// How the connection proved itself.
     pub method: Method,
+    /// The way in which it connected.
+    pub connection_type: ConnectionType,
+    /// Whether a trusted proxy vouched for it.
+    pub proxied: bool,
+    /// The user of the configuration that it was accepted as, as configured then.
+    pub configured: Option<Arc<ConfiguredUser>>,
 }
 
 impl Principal {
@@ -122,6 +134,9 @@ impl Principal {
             jwt: None,
             bearer: false,
             method,
+            connection_type: ConnectionType::Standard,
+            proxied: false,
+            configured: None,
         }
     }
 

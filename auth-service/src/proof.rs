@@ -22,6 +22,25 @@ pub struct Proof<'a> {
     pub connection_type: ConnectionType,
     /// Whether this listener takes identities from certificates (`verify_and_map`).
     pub map_certificates: bool,
+    /// What is told to an auth callout service about the connection, and decides nothing here.
+    pub client: ClientDetails<'a>,
+}
+
+/// What a connection says of itself, and what the broker knows of it besides.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClientDetails<'a> {
+    /// The connection's number.
+    pub id: u64,
+    /// The name that the client gave itself.
+    pub name: &'a str,
+    /// The language of its library.
+    pub lang: &'a str,
+    /// The version of its library.
+    pub version: &'a str,
+    /// The protocol level.
+    pub protocol: i64,
+    /// Version and cipher suite of its TLS.
+    pub tls: Option<(&'a str, &'a str)>,
 }
 
 /// The fields of CONNECT that matter to authentication.
@@ -49,6 +68,25 @@ pub struct ConnectCredentials {
 }
 
 impl ConnectCredentials {
+    /// Takes over from `other`, which came with the request for a WebSocket, what CONNECT left out.
+    pub fn fill_from(&mut self, other: Self) {
+        use secrecy::ExposeSecret as _;
+        let empty =
+            |secret: &Option<SecretString>| secret.as_ref().is_none_or(|secret| secret.expose_secret().is_empty());
+        if present(self.jwt.as_deref()).is_none() {
+            self.jwt = other.jwt;
+        }
+        if present(self.user.as_deref()).is_none() {
+            self.user = other.user;
+        }
+        if empty(&self.pass) {
+            self.pass = other.pass;
+        }
+        if empty(&self.auth_token) {
+            self.auth_token = other.auth_token;
+        }
+    }
+
     /// Whether nothing was sent that configured mode looks at; empty text counts as not sent.
     ///
     /// A user JWT means nothing there and is passed over, as is an nkey unless nkey users are configured:
@@ -115,6 +153,11 @@ impl ConnectionType {
         }
     }
 
+    /// Whether it is a leaf node's.
+    pub const fn is_leafnode(self) -> bool {
+        matches!(self, Self::Leafnode | Self::LeafnodeWs)
+    }
+
     /// Whether a list of allowed types admits this one.
     ///
     /// An empty list admits all. Unknown names are passed over, but a list of nothing else admits
@@ -154,6 +197,8 @@ impl fmt::Display for ConnectionType {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret as _;
+
     use super::*;
 
     #[test]
@@ -175,8 +220,30 @@ mod tests {
             certificates: &[],
             connection_type: ConnectionType::Standard,
             map_certificates: false,
+            client: ClientDetails::default(),
         };
         assert!(!format!("{proof:?}").contains("canary"));
+    }
+
+    #[test]
+    fn what_connect_says_goes_before_cookies() {
+        let cookies = || ConnectCredentials {
+            jwt: Some("cookie-jwt".to_owned()),
+            user: Some("cookie-user".to_owned()),
+            pass: Some(SecretString::from("cookie-pass")),
+            auth_token: Some(SecretString::from("cookie-token")),
+            ..ConnectCredentials::default()
+        };
+        let mut connect = ConnectCredentials {
+            user: Some("user".to_owned()),
+            pass: Some(SecretString::from("")),
+            auth_token: Some(SecretString::from("token")),
+            ..ConnectCredentials::default()
+        };
+        connect.fill_from(cookies());
+        assert_eq!((connect.jwt.as_deref(), connect.user.as_deref()), (Some("cookie-jwt"), Some("user")));
+        assert_eq!(connect.pass.unwrap().expose_secret(), "cookie-pass");
+        assert_eq!(connect.auth_token.unwrap().expose_secret(), "token");
     }
 
     #[test]

@@ -100,6 +100,7 @@ impl Refusal {
             self.reason,
             Reason::AccountUnknown
                 | Reason::AccountUntrusted
+                | Reason::CalloutRefused
                 | Reason::CertificateUnmapped
                 | Reason::ForgedSignature
                 | Reason::MalformedCredentials

@@ -14,7 +14,7 @@ use crate::authenticator::{Authenticator, Mode, OperatorMode};
 use crate::clock::Clock;
 use crate::lookup::CachedAccounts;
 use crate::principal::Principal;
-use crate::proof::{ConnectCredentials, ConnectionType, Proof};
+use crate::proof::{ClientDetails, ConnectCredentials, ConnectionType, Proof};
 use crate::refusal::Refusal;
 use crate::resolver::{MemoryResolver, PackLine, Resolver, ResolverError, StoreHash, StoreOutcome, StorePolicy};
 use crate::trust::Trust;
@@ -167,6 +167,7 @@ pub(crate) fn proof(connect: &ConnectCredentials) -> Proof<'_> {
         certificates: &[],
         connection_type: ConnectionType::Standard,
         map_certificates: false,
+        client: ClientDetails::default(),
     }
 }
 

@@ -12,6 +12,7 @@ use cordon_accounts::permissions::PermissionsError;
 use cordon_accounts::reason::Reason;
 
 use crate::account_record::AccountRecord;
+use crate::stand_in;
 
 /// The operator keys that this broker believes.
 #[derive(Clone, Debug)]
@@ -211,6 +212,17 @@ impl Trust {
         self.system_account
     }
 
+    /// What stands in for the system account until its JWT is there; `None` where its identity key may sign nothing,
+    /// since one of the operators is strict.
+    pub fn stand_in(&self) -> Option<Arc<AccountRecord>> {
+        self.system_account.filter(|_| self.may_stand_in()).and_then(stand_in::record)
+    }
+
+    /// Whether identity keys of accounts may sign users.
+    pub(crate) fn may_stand_in(&self) -> bool {
+        self.keys.values().all(|trusted| !trusted.strict)
+    }
+
     /// Whether accounts signed by `key` are believed.
     pub fn trusts(&self, key: &PublicKey) -> bool {
         self.keys.get(key).is_some_and(|trusted| !(trusted.strict && trusted.identity))
@@ -265,7 +277,11 @@ impl Trust {
     }
 
     /// Whether an account signed by `issuer` must sign its users with signing keys only.
-    fn strictness_under(&self, issuer: &PublicKey) -> Result<bool, AccountError> {
+    ///
+    /// # Errors
+    ///
+    /// When the issuer is not trusted, or may not sign accounts.
+    pub(crate) fn strictness_under(&self, issuer: &PublicKey) -> Result<bool, AccountError> {
         match self.keys.get(issuer) {
             None => Err(AccountError::Untrusted { issuer: *issuer }),
             Some(trusted) if trusted.strict && trusted.identity => Err(AccountError::StrictOperator),

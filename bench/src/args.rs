@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Plot(Plot),
     /// Run at the size of an installation: a million subscriptions, ten thousand accounts, reconnect storms.
     Scale(Scale),
+    /// JetStream: Cordon, nats-server, and nats-server that syncs before it acknowledges.
+    Streams(Streams),
     /// Attack the servers, and show what a tenant feels of it.
     Attack(Attack),
     /// List the scenarios.
@@ -134,6 +136,54 @@ pub(crate) struct Scale {
     pub(crate) json: Option<PathBuf>,
 }
 
+/// What `streams` takes.
+#[derive(Args, Debug)]
+pub(crate) struct Streams {
+    /// The servers.
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+    /// Only these scenarios; without it all.
+    #[arg(long, value_name = "A,B", value_delimiter = ',', conflicts_with = "growth")]
+    pub(crate) scenario: Vec<String>,
+    /// How often each scenario is run with each server.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) rounds: u16,
+    /// Seconds of each measured window.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) seconds: u16,
+    /// Run everything once, as briefly as possible: shows that it works, measures nothing.
+    #[arg(long)]
+    pub(crate) smoke: bool,
+    /// Where streams lie; without it the folder for temporary files. The device below it is what is measured.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) folder: Option<PathBuf>,
+    /// Instead of scenarios: start-up and memory as a stream grows, and its rate as its subjects do; with plots.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) growth: Option<PathBuf>,
+    /// Only these of the curves of `--growth`; without it all.
+    #[arg(long, value_name = "A,B", value_delimiter = ',', requires = "growth")]
+    pub(crate) curve: Vec<String>,
+    /// The most messages, and subjects, that `--growth` grows to.
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000_000)]
+    pub(crate) messages: usize,
+    /// Also write every single run to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Also write the tables to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) markdown: Option<PathBuf>,
+    /// Exit with 1 also when a target that must be met is missed.
+    #[arg(long, conflicts_with = "smoke")]
+    pub(crate) require_must: bool,
+}
+
+impl Streams {
+    /// Where streams lie.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.folder.clone().unwrap_or_else(std::env::temp_dir)
+    }
+}
+
 /// What `attack` takes.
 #[derive(Args, Debug)]
 pub(crate) struct Attack {
@@ -146,6 +196,9 @@ pub(crate) struct Attack {
     /// How often each attack is made on each server.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(crate) rounds: u16,
+    /// Turn on a second server that nobody else uses: what the tenant feels then comes from the machine.
+    #[arg(long)]
+    pub(crate) aside: bool,
     /// Short: shows that it works, measures nothing.
     #[arg(long)]
     pub(crate) smoke: bool,

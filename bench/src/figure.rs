@@ -28,6 +28,12 @@ pub(crate) enum Metric {
     RssMib,
     /// From the start of the server until it has taken in its accounts, seconds.
     LoadSeconds,
+    /// From the start of a server that was asked to end until its stream answers, seconds.
+    StartSeconds,
+    /// The same of one that was killed.
+    RecoverSeconds,
+    /// Resident memory after a start, MiB.
+    StartedMib,
     /// CPU cores the server used.
     Cores,
     /// CPU cores the load generator used.
@@ -49,6 +55,9 @@ impl Metric {
             Self::IdleCpuPercent => "CPU of idle connections, % of a core (less is better)",
             Self::RssMib => "Resident memory, MiB (less is better)",
             Self::LoadSeconds => "Time to load, s (less is better)",
+            Self::StartSeconds => "Time to start, s (less is better)",
+            Self::RecoverSeconds => "Time to start after a kill, s (less is better)",
+            Self::StartedMib => "Resident memory after a start, MiB (less is better)",
             Self::Cores => "Cores the server used",
             Self::GeneratorCores => "Cores the load generator used",
         }
@@ -68,6 +77,9 @@ impl Metric {
             Self::IdleCpuPercent => "CPU while idle",
             Self::RssMib => "memory",
             Self::LoadSeconds => "time to load",
+            Self::StartSeconds => "time to start",
+            Self::RecoverSeconds => "time to start after a kill",
+            Self::StartedMib => "memory after a start",
             Self::Cores => "cores of the server",
             Self::GeneratorCores => "cores of the generator",
         }
@@ -86,7 +98,10 @@ impl Metric {
             | Self::SubscriptionBytes
             | Self::IdleCpuPercent
             | Self::RssMib
-            | Self::LoadSeconds => Some(false),
+            | Self::LoadSeconds
+            | Self::StartSeconds
+            | Self::RecoverSeconds
+            | Self::StartedMib => Some(false),
             Self::Cores | Self::GeneratorCores => None,
         }
     }

@@ -31,6 +31,14 @@ impl Histogram {
         }
     }
 
+    /// Counts what `other` has counted, too.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+        self.total += other.total;
+    }
+
     /// The duration, in µs, that `share` (0 to 1) of all counted ones do not exceed; 0 when empty.
     #[expect(clippy::cast_sign_loss, reason = "a share is between 0 and 1")]
     pub(crate) fn percentile_us(&self, share: f64) -> f64 {

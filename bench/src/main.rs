@@ -32,6 +32,7 @@ mod setup;
 mod shape;
 mod spread;
 mod stamp;
+mod streams;
 mod targets;
 mod tenancy;
 mod tls;
@@ -47,7 +48,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 
-use crate::args::{Arguments, Attack, Command, Compare, Plot, Scale, Window};
+use crate::args::{Arguments, Attack, Command, Compare, Plot, Scale, Streams, Window};
 use crate::compare::{Outcome, Plan, compare};
 use crate::forwarder::TlsFiles;
 use crate::setup::{
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         Command::Forwarder(window) => run_forwarder(&window),
         Command::Plot(options) => run_plot(&options),
         Command::Scale(options) => run_scale(&options),
+        Command::Streams(options) => run_streams(&options),
         Command::Attack(options) => run_attack(&options),
         Command::Assault { order } => attack::assault::carry_out(&order).map(|()| true),
         Command::List => list(),
@@ -161,13 +163,26 @@ fn run_scale(options: &Scale) -> Result<bool> {
     told(&failures)
 }
 
+fn run_streams(options: &Streams) -> Result<bool> {
+    let done = match &options.growth {
+        Some(folder) => streams::grow(options, folder)?,
+        None => streams::compare(options)?,
+    };
+    std::io::stdout().write_all(done.tables.as_bytes())?;
+    if let Some(path) = &options.markdown {
+        std::fs::write(path, &done.tables).with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
+    Ok(told(&done.failures)? && (done.met || !options.require_must))
+}
+
 fn run_attack(options: &Attack) -> Result<bool> {
     let attacks = attack::chosen(&options.only)?;
     let contenders = side_by_side(&options.servers)?;
     let rounds = usize::from(options.rounds);
     let circumstances = circumstances(&contenders, rounds, None, None)?;
     process::raise_file_limit();
-    let (rows, failures) = attack::measure(&contenders, &attacks, rounds, options.smoke);
+    let (rows, failures) =
+        attack::measure(&contenders, &attacks, rounds, attack::How { smoke: options.smoke, aside: options.aside });
     std::io::stdout().write_all(attack::markdown(&circumstances, &attacks, &rows).as_bytes())?;
     if let Some(path) = &options.json {
         attack::save(path, &circumstances, &rows, &failures)?;

@@ -56,11 +56,13 @@ fn heading(circumstances: &Circumstances) -> String {
 
 fn table(metric: Metric, circumstances: &Circumstances, scenarios: &[Scenario], records: &[Record]) -> String {
     let names: Vec<&str> = circumstances.servers.iter().map(|(name, _)| name.as_str()).collect();
-    let with_ratio = names.len() == 2;
     let with_limit = names != [LIMIT] && records.iter().any(|run| run.server == LIMIT && run.value(metric).is_some());
-    let mut columns = names.clone();
-    columns.extend(if with_ratio { &["ratio", ""][..] } else { &[] });
-    columns.extend(if with_limit { &["limit", "× limit"][..] } else { &[] });
+    let mut columns: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    // One ratio and its verdict for each server but the first, which is compared with them.
+    for name in names.iter().skip(1) {
+        columns.extend([if names.len() == 2 { "ratio".to_owned() } else { format!("ratio to {name}") }, String::new()]);
+    }
+    columns.extend(["limit", "× limit"].iter().filter(|_| with_limit).map(|name| (*name).to_owned()));
     let rules: String = columns.iter().map(|name| if name.is_empty() { "---|" } else { "--:|" }).collect();
     let mut text = format!("\n### {}\n\n| scenario | {} |\n|---|{rules}\n", metric.title(), columns.join(" | "));
     for scenario in scenarios {
@@ -69,14 +71,19 @@ fn table(metric: Metric, circumstances: &Circumstances, scenarios: &[Scenario], 
             continue;
         }
         let mut cells = vec![scenario.title.to_owned()];
-        for rounds in &rounds {
-            cells.push(Spread::of(values(rounds)).map_or("failed".to_owned(), |spread| shown(spread, short)));
+        // Of three servers the last does not take part everywhere.
+        let missing = |at: usize| if at < 2 { "failed" } else { "" };
+        for (at, rounds) in rounds.iter().enumerate() {
+            cells.push(Spread::of(values(rounds)).map_or(missing(at).to_owned(), |spread| shown(spread, short)));
         }
-        if let [first, second] = rounds.as_slice() {
-            let ratios = ratios(first, second);
-            let word = verdict(metric, &ratios);
-            cells.push(Spread::of(ratios).map_or("–".to_owned(), |ratio| shown(ratio, |value| format!("{value:.2}"))));
-            cells.push(word.to_owned());
+        if let [first, others @ ..] = rounds.as_slice() {
+            for other in others {
+                let ratios = ratios(first, other);
+                let word = verdict(metric, &ratios);
+                let ratio = Spread::of(ratios);
+                cells.push(ratio.map_or("–".to_owned(), |ratio| shown(ratio, |value| format!("{value:.2}"))));
+                cells.push(word.to_owned());
+            }
         }
         if with_limit {
             cells.extend(limit_cells(&rounds, &of(records, scenario.name, LIMIT, metric)));

@@ -20,7 +20,8 @@ pub(crate) struct Target {
     pub(crate) aim: f64,
 }
 
-const fn target(scenario: &'static str, metric: Metric, must: f64, aim: f64) -> Target {
+/// A line of a table.
+pub(crate) const fn target(scenario: &'static str, metric: Metric, must: f64, aim: f64) -> Target {
     Target { scenario, metric, must, aim }
 }
 
@@ -113,7 +114,18 @@ impl Standing {
 
 /// Every target of `scenarios`, by the ratios of `first` over `second`.
 pub(crate) fn judge(scenarios: &[&str], records: &[Record], first: &str, second: &str) -> Vec<Judged> {
-    let wanted = TARGETS.into_iter().filter(|target| scenarios.contains(&target.scenario));
+    judge_by(&TARGETS, scenarios, records, first, second)
+}
+
+/// As [`judge`], by `targets`.
+pub(crate) fn judge_by(
+    targets: &[Target],
+    scenarios: &[&str],
+    records: &[Record],
+    first: &str,
+    second: &str,
+) -> Vec<Judged> {
+    let wanted = targets.iter().copied().filter(|target| scenarios.contains(&target.scenario));
     let judged = wanted.map(|target| {
         let rounds = |server| of(records, target.scenario, server, target.metric);
         let ratio = Spread::of(ratios(&rounds(first), &rounds(second))).map(|spread| spread.median);

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{broker, command, control, demo, serve};
+use crate::{broker, command, control, demo, migrate, serve};
 
 /// Cordon: a multi-tenant NATS broker with its credential authority and audit log.
 #[derive(Debug, Parser)]
@@ -16,10 +16,14 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Start everything: broker, admin API and monitoring on one data folder
     Serve(serve::Serve),
-    /// Start the broker alone from a configuration file, or list brokers
+    /// Start the broker alone, with the flags and configuration file of nats-server; or list brokers
     Broker(broker::BrokerCommand),
     /// Start the control plane alone, for brokers that run elsewhere
     Control(control::Control),
+    /// The streams on disk, while no broker has them
+    Store(command::store::Store),
+    /// Before a nats-server is replaced
+    Migrate(migrate::Migrate),
     /// Run the whole story against a throw-away broker
     Demo(demo::Demo),
     /// Operators: the roots of trust
@@ -36,6 +40,8 @@ pub(crate) enum Command {
     Import(command::import::Import),
     /// Tokens that let an account import a private export
     Activation(command::activation::Activation),
+    /// Streams, buckets and object stores that accounts share
+    Share(command::share::Share),
     /// Users whose credentials no longer count
     Revocation(command::revocation::Revocation),
     /// Limits of an account
@@ -61,11 +67,18 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// It takes connections, and may take many.
+    pub(crate) fn serves(&self) -> bool {
+        matches!(self, Self::Serve(_) | Self::Control(_))
+    }
+
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Serve(command) => command.run().await,
             Self::Broker(command) => command.run().await,
             Self::Control(command) => command.run().await,
+            Self::Store(command) => command.run(),
+            Self::Migrate(command) => command.run(),
             Self::Demo(command) => command.run().await,
             Self::Operator(command) => command.run().await,
             Self::Account(command) => command.run().await,
@@ -74,6 +87,7 @@ impl Command {
             Self::Export(command) => command.run().await,
             Self::Import(command) => command.run().await,
             Self::Activation(command) => command.run().await,
+            Self::Share(command) => command.run().await,
             Self::Revocation(command) => command.run().await,
             Self::Limits(command) => command.run().await,
             Self::Connection(command) => command.run().await,
@@ -106,10 +120,14 @@ mod tests {
             "serve",
             "serve --data d --port 0 --admin-port 0 --monitor-port 0",
             "serve --host 0.0.0.0 --host broker.example.org",
-            "broker -c nats.conf",
-            "broker --config nats.conf --port 0 -D",
+            "serve --websocket-port 8080 --websocket-origin https://app.example.org",
             "broker list --json",
             "control --data d --nats tls://h:4222 --nats-ca ca.pem --admin-port 0",
+            "store check --store-dir d",
+            "store repair --store-dir d --key-file k --prev-key-file p --json",
+            "store stats --store-dir d --json",
+            "migrate check -c nats.conf",
+            "migrate check --nsc stores --json",
             "demo",
             "account create acme",
             "account list --state active --json",
@@ -119,6 +137,10 @@ mod tests {
             "user creds acme app --rotate-key --out app.creds",
             "signing-key add acme --role reader --allow-sub orders.>",
             "export add acme orders.new --kind service",
+            "share list acme",
+            "share offer acme stream ORDERS --to other --subject eu.> --write --accept --prefix acme.API",
+            "share accept other ORDERS",
+            "share end acme ORDERS --dry-run",
             "import add other orders.new --from acme --kind service --local-subject acme.orders",
             "activation issue acme orders.new other",
             "revocation add acme app",
@@ -151,6 +173,10 @@ mod tests {
             "",
             "broker",
             "serve --port 70000",
+            "migrate check",
+            "store",
+            "store check",
+            "store mend --store-dir d",
             "account create",
             "user create acme app --out a --show",
             "user create acme app --expires-in soon",

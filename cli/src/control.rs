@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 use cordon_admin::{BrokerAccess, Control as ControlPlane, SystemCredentials};
 use cordon_auth::clock::Clock;
+use cordon_server::config::LogOptions;
 
 use crate::data_folder::{self, DataFolder, Run};
 use crate::lifecycle::Signals;
@@ -46,7 +47,7 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        log::start(log::Shape::Plain, self.debug, None)?;
+        log::start(log::Shape::Plain, &LogOptions { debug: self.debug, ..LogOptions::default() })?;
         dumps::forbid();
         let mut signals = Signals::listen()?;
         let clock = Clock::system();
@@ -72,13 +73,15 @@ impl Control {
         let run = Run {
             pid: std::process::id(),
             client_address: None,
+            websocket_address: None,
             admin_address: running.address,
             monitor_address: None,
         };
         folder.write_run(&run)?;
         let paths = folder.paths();
         output::say(&format!(
-            "\nThe control plane of Cordon is ready.\n\n  admin API    https://{}\n  CA           {}\n  admin token  {}\n  brokers      {}\n",
+            "\nThe control plane of Cordon is ready.\n\n  admin API    https://{}\n  console      https://{}/console\n  CA           {}\n  admin token  {}\n  brokers      {}\n",
+            running.address,
             running.address,
             paths.ca().display(),
             paths.admin_token().display(),

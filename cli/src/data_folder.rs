@@ -55,6 +55,8 @@ pub(crate) struct Run {
     pub(crate) pid: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) client_address: Option<SocketAddr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) websocket_address: Option<SocketAddr>,
     pub(crate) admin_address: SocketAddr,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) monitor_address: Option<SocketAddr>,
@@ -129,6 +131,11 @@ impl Paths {
 
     pub(crate) fn security(&self) -> PathBuf {
         self.root.join("broker").join("security")
+    }
+
+    /// Where streams are kept, in a folder `jetstream`.
+    pub(crate) fn streams(&self) -> PathBuf {
+        self.root.join("broker")
     }
 
     pub(crate) fn certificate_users(&self) -> PathBuf {
@@ -393,8 +400,13 @@ mod tests {
     fn addresses_are_gone_when_the_process_is() {
         let parent = tempfile::tempdir().unwrap();
         let folder = DataFolder::open(parent.path()).unwrap();
-        let run =
-            Run { pid: 1, client_address: None, admin_address: ([127, 0, 0, 1], 8443).into(), monitor_address: None };
+        let run = Run {
+            pid: 1,
+            client_address: None,
+            websocket_address: None,
+            admin_address: ([127, 0, 0, 1], 8443).into(),
+            monitor_address: None,
+        };
         folder.write_run(&run).unwrap();
         assert_eq!(folder.paths().read_run().unwrap(), run);
         let paths = folder.paths().clone();

@@ -38,10 +38,15 @@ pub(crate) fn usage(text: impl Into<String>) -> anyhow::Error {
 
 /// Tells what went wrong; returns the exit status for it.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    report_as("cordon", error)
+}
+
+/// The same, of a program of that name.
+pub(crate) fn report_as(program: &str, error: &anyhow::Error) -> ExitCode {
     if error.is::<Told>() {
         return ExitCode::from(1);
     }
-    output::warn(&format!("cordon: {}", text(error)));
+    output::warn(&format!("{program}: {}", text(error)));
     ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
 }
 

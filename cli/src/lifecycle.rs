@@ -1,12 +1,14 @@
 //! Signals, and how a broker ends.
 //!
-//! TERM: lame duck for a few seconds · USR2: lame duck as long as configured · INT, or any second
-//! signal: at once · HUP: certificates are read again.
+//! TERM: lame duck for a few seconds, or at once as nats-server does · USR2: lame duck as long as configured · INT,
+//! or a second signal: at once · HUP: the configuration is read again · USR1: the log's file is opened again.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
 use cordon_server::RunningBroker;
+
+use crate::log;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How long TERM lets clients go by themselves.
@@ -23,7 +25,7 @@ pub(crate) enum Wish {
     EndSlowly,
     /// End now.
     EndNow,
-    /// Read certificates again.
+    /// Read the configuration again.
     Reload,
 }
 
@@ -60,7 +62,11 @@ impl Signals {
                 _ = self.hangup.recv() => ("hangup", Wish::Reload),
                 _ = self.reopen.recv() => {
                     tracing::info!("Trapped \"user defined signal 1\" signal");
-                    tracing::info!("File log re-open ignored, not a file logger");
+                    match log::reopen() {
+                        Ok(true) => tracing::info!("File log re-opened"),
+                        Ok(false) => tracing::info!("File log re-open ignored, not a file logger"),
+                        Err(error) => tracing::error!("{error:#}"),
+                    }
                     continue;
                 }
             };
@@ -80,11 +86,23 @@ impl Signals {
     }
 }
 
+/// What TERM means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Term {
+    /// As in nats-server: connections end now; and a lame duck does not hear it.
+    AtOnce,
+    /// Clients are told and have a few seconds.
+    Soon,
+}
+
 /// Ends a broker as was wished; a further signal ends it at once.
-pub(crate) async fn end(broker: &RunningBroker, wish: Wish, signals: &mut Signals) {
-    tracing::info!("Initiating Shutdown...");
+pub(crate) async fn end(broker: &RunningBroker, wish: Wish, signals: &mut Signals, term: Term) {
+    if wish != Wish::EndSlowly {
+        tracing::info!("Initiating Shutdown...");
+    }
     let gently = async {
         match wish {
+            Wish::End if term == Term::AtOnce => {}
             Wish::End => {
                 // An error only says that the clients are still there.
                 let _late = tokio::time::timeout(TERM_GRACE, lame_duck(broker)).await;
@@ -93,9 +111,21 @@ pub(crate) async fn end(broker: &RunningBroker, wish: Wish, signals: &mut Signal
             Wish::EndNow | Wish::Reload => {}
         }
     };
+    let hurry = async {
+        loop {
+            match signals.next().await {
+                Wish::End if term == Term::AtOnce && wish == Wish::EndSlowly => {}
+                Wish::Reload | Wish::EndSlowly => {}
+                Wish::End | Wish::EndNow => return,
+            }
+        }
+    };
     tokio::select! {
         () = gently => {}
-        _ = signals.next() => {}
+        () = hurry => {}
+    }
+    if wish == Wish::EndSlowly {
+        tracing::info!("Initiating Shutdown...");
     }
     broker.shutdown().await;
     tracing::info!("Server Exiting..");

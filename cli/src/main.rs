@@ -1,5 +1,6 @@
 //! The one binary: broker, control plane, and the commands that drive them.
 
+mod allocator;
 mod api;
 mod args;
 mod broker;
@@ -7,11 +8,14 @@ mod command;
 mod control;
 mod data_folder;
 mod demo;
+mod descriptors;
 mod dumps;
 mod failure;
 mod files;
 mod lifecycle;
 mod log;
+mod migrate;
+mod nats_server;
 mod output;
 mod serve;
 mod tls;
@@ -20,12 +24,17 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
-    let args = args::Args::parse();
+    allocator::set_up();
+    let words: Vec<_> = std::env::args_os().collect();
+    if let Some((program, flags)) = nats_server::Program::called_by(&words) {
+        return program.main(flags);
+    }
+    let args = args::Args::parse_from(command::store::spelled(words));
     tls::install_provider();
+    if args.command.serves() {
+        descriptors::make_room();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failure::report(&anyhow::Error::new(error).context("the runtime cannot be started")),

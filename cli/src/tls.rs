@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use cordon_server::{HandshakeFirst, TlsOptions};
 use rustls::crypto::CryptoProvider;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
@@ -32,8 +33,6 @@ pub(crate) struct ListenerFiles {
 
 impl ListenerFiles {
     /// Reads the files. A client certificate is asked for, and verified if there is one.
-    ///
-    /// No session tickets: resumption would not verify the client certificate again.
     pub(crate) fn options(&self) -> anyhow::Result<TlsOptions> {
         let provider = CryptoProvider::get_default().context("there is no TLS provider")?;
         let mut roots = RootCertStore::empty();
@@ -44,6 +43,17 @@ impl ListenerFiles {
             .allow_unauthenticated()
             .build()
             .context("client certificates cannot be verified")?;
+        self.options_with(clients)
+    }
+
+    /// Reads the files, for a listener that asks nobody for a certificate: a browser would present it for any page.
+    pub(crate) fn options_without_clients(&self) -> anyhow::Result<TlsOptions> {
+        self.options_with(WebPkiClientVerifier::no_client_auth())
+    }
+
+    /// No session tickets: resumption would not verify a client certificate again.
+    fn options_with(&self, clients: Arc<dyn ClientCertVerifier>) -> anyhow::Result<TlsOptions> {
+        let provider = CryptoProvider::get_default().context("there is no TLS provider")?;
         let key =
             PrivateKeyDer::from_pem_file(&self.key).with_context(|| format!("cannot read `{}`", self.key.display()))?;
         let mut config = ServerConfig::builder_with_provider(provider.clone())

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::connection::{Connection, ShownIdentity};
+use crate::connection::{Connection, ShownIdentity, Transport};
 use crate::gate::{Entry, Gate};
-use crate::limits::MAX_CLOSED_CONNECTIONS;
 
 /// Open and lately closed connections.
 #[derive(Default)]
@@ -20,8 +19,12 @@ pub struct Connections {
 pub struct Closed {
     /// Its id.
     pub cid: u64,
+    /// `Client` or `Leafnode`.
+    pub kind: &'static str,
     /// The peer's address.
     pub peer: std::net::SocketAddr,
+    /// How its bytes travelled.
+    pub transport: Transport,
     /// When it was accepted, Unix nanoseconds.
     pub started: i64,
     /// When it closed, Unix nanoseconds.
@@ -45,7 +48,7 @@ pub struct Closed {
 impl Connections {
     /// Registers a connection, unless the broker has as many as it may or is stopping.
     pub fn admit(&self, connection: &Arc<Connection>) -> Entry {
-        self.open.enter(connection.cid, connection.clone(), connection.broker.options.max_connections)
+        self.open.enter(connection.cid, connection.clone(), connection.broker.options.load().max_connections)
     }
 
     /// Admits none any more; all that are open.
@@ -60,13 +63,20 @@ impl Connections {
         self.remember_closed(connection, reason, subscriptions);
     }
 
+    /// Takes a connection off the list that goes on as one of a leaf node.
+    pub fn hand_over(&self, connection: &Connection) {
+        self.open.leave(connection.cid);
+    }
+
     /// Remembers a connection that closed.
     pub fn remember_closed(&self, connection: &Connection, reason: &'static str, subscriptions: usize) {
         use std::sync::atomic::Ordering::Relaxed;
         let traffic = &connection.traffic;
         let closed = Arc::new(Closed {
             cid: connection.cid,
-            peer: connection.peer,
+            kind: connection.kind(),
+            peer: connection.peer(),
+            transport: connection.transport,
             started: connection.started,
             stopped: connection.broker.clock.unix_nanos(),
             last_activity: traffic.last_activity.load(Relaxed),
@@ -77,11 +87,12 @@ impl Connections {
             delivered: connection.outbound.counters(),
             rtt: traffic.rtt.load(Relaxed),
         });
+        let most = connection.broker.options.load().max_closed;
         let mut ring = self.closed.lock();
-        if ring.len() >= MAX_CLOSED_CONNECTIONS {
+        ring.push_back(closed);
+        while ring.len() > most {
             ring.pop_front();
         }
-        ring.push_back(closed);
     }
 
     /// One open connection.

@@ -12,10 +12,14 @@ pub const MAX_PAYLOAD: usize = 1024 * 1024;
 pub const MAX_PENDING: usize = 64 * 1024 * 1024;
 /// Default bound on open connections.
 pub const MAX_CONNECTIONS: usize = 65_536;
+/// Bound on connections of leaf nodes, those that have proved nothing yet included.
+pub const MAX_LEAF_CONNECTIONS: usize = 16_384;
 /// Default bound on TLS handshakes at the same time.
 pub const MAX_HANDSHAKES: usize = 1024;
 /// Closed connections remembered for monitoring.
 pub const MAX_CLOSED_CONNECTIONS: usize = 10_000;
+/// The most of them that a configuration may ask for.
+pub const MAX_CLOSED_CONFIGURED: usize = 1_000_000;
 /// Default time one batch of writes may take before its receiver is a slow consumer.
 pub const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 /// Default interval between pings to an idle peer.
@@ -43,6 +47,16 @@ pub const FIRST_READ: usize = 8 * 1024;
 pub const DIRECT_FROM: usize = 32 * 1024;
 /// Bytes of a large frame that one read takes.
 pub const READ_STEP: usize = 64 * 1024;
+/// Bytes that a connection takes before others have their turn, with what deliveries count for: half a millisecond of
+/// work. To give way costs some 20 us, since another thread may be woken for what is left.
+pub const TURN: usize = 1024 * 1024;
+/// What a delivery counts for in a turn, beside the bytes that were taken: a full read of small messages is a turn, one
+/// of large messages a quarter of it.
+pub const DELIVERY_COUNTS: usize = 512;
+/// Deliveries that one read should lead to at most: from more on the next one is smaller.
+pub const DELIVERIES_MAX: u64 = 64 * 1024;
+/// However much is delivered, one read takes this much.
+pub const LEAST_READ: usize = 16 * 1024;
 /// First buffer of pending output of a connection.
 pub const SMALL_CHUNK: usize = 4 * 1024;
 /// Every further buffer of pending output.
@@ -82,7 +96,7 @@ pub const ENDED_IN_A_TURN: usize = 1024;
 /// Accounts through which one message may be passed on by service imports.
 pub const CROSSING_DEPTH: usize = 16;
 /// Service imports that one message may cause to be used in all, on all its ways.
-pub const CROSSINGS_OF_ONE: usize = 1024;
+pub const CROSSINGS_OF_ONE: u32 = 1024;
 /// Outstanding replies of service imports that one exporter keeps, before each importer gets few more.
 pub const OUTSTANDING_REPLIES: usize = 262_144;
 /// Outstanding replies of one importer at one exporter.
@@ -91,6 +105,25 @@ pub const REPLIES_OF_ONE_IMPORTER: usize = 65_536;
 pub const REPLIES_SURE: usize = 1024;
 /// Bytes of the outstanding replies of one importer at one exporter.
 pub const REPLY_BYTES_OF_ONE_IMPORTER: usize = 64 * 1024 * 1024;
+
+/// Bytes of a request that asks for WebSocket.
+pub const UPGRADE_BYTES: usize = 8 * 1024;
+/// Header lines of it.
+pub const UPGRADE_HEADERS: usize = 64;
+/// Default time for it.
+pub const UPGRADE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Requests for WebSocket that are read at the same time; an address has a part of that.
+pub const UPGRADES_AT_ONCE: usize = 1024;
+/// Pending bytes from which a WebSocket message is compressed, where that was agreed to.
+pub const DEFLATE_FROM: usize = 65;
+/// Pending bytes that become one compressed message at most.
+pub const DEFLATE_STEP: usize = 64 * 1024;
+/// A compressed message may hold so many times `max_payload`.
+pub const INFLATE_RATIO: u64 = 8;
+/// Compressed bytes of one message, however large `max_payload` is.
+pub const DEFLATE_INPUT_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes that are inflated before the parser sees them.
+pub const INFLATE_STEP: usize = 32 * 1024;
 
 const _: () = assert!(MAX_CONTROL_LINE * 2 < READ_BUFFER);
 const _: () = assert!(MAX_PAYLOAD <= MAX_PENDING);

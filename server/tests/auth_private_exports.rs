@@ -77,7 +77,7 @@ fn a_private_stream_needs_an_activation_that_fits() {
         let token = house.token(account);
         let accounts = house.broker.running.broker.tenants.accounts().unwrap();
         let Ok(record) = accounts.trust().admit_account(&token, None, now()) else { continue };
-        accounts.put(record, now());
+        accounts.put(record, now()).unwrap();
         let mut reader = house.join(account);
         reader.exchange_only("SUB > 1\r\nSUB s.x q 2\r\n", "");
         assert!(reached(&mut source, &mut reader, &["s.x"]).is_empty(), "{}", account.claims.name);

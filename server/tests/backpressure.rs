@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use cordon_server::BrokerOptions;
+use cordon_server::options::WriteTimeout;
 use support::log::Log;
 use support::{Peer, QUIET, TestBroker, count};
 
@@ -67,6 +68,17 @@ fn a_receiver_that_takes_nothing_for_too_long_is_closed() {
     let rest = slow.rest();
     assert!(count(&rest, "MSG foo") < FLOOD && count(&rest, "-ERR") == 0);
     assert_eq!(broker.running.broker.slow_consumers.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_receiver_that_takes_nothing_at_all_is_closed_whatever_it_may_be_given() {
+    let broker = TestBroker::tuned(|options| {
+        options.write_deadline = Duration::from_millis(100);
+        options.write_timeout = WriteTimeout::Retry;
+    });
+    let _slow = lazy(&broker);
+    flood(&broker, FLOOD);
+    ends(&broker, "Slow Consumer (Write Deadline)");
 }
 
 #[test]

@@ -10,6 +10,8 @@ use cordon_accounts::claims::ExportKind::{Service, Stream};
 use cordon_accounts::claims::ResponseType;
 use cordon_auth::clock::Clock;
 use cordon_server::Broker;
+use cordon_server::routing::match_set::MatchSet;
+use cordon_server::routing::{Batch, Message, route};
 use house::{Account, Got, House, expect_quiet};
 use support::Peer;
 
@@ -59,6 +61,45 @@ fn an_answer_carries_no_reply_subject_of_the_exporter() {
     let reply = asked(&mut client, &mut server, "svc");
     server.exchange_only(format!("PUB {reply} inside.of.exporter 1\r\na\r\n"), "");
     client.exchange_only("", "MSG in 1 1\r\na\r\n");
+}
+
+/// Sends as a stream does: routed by one subject, shown with another, to be acknowledged on its reply subject.
+fn deliver(house: &House, account: &Account, to: &str, shown: &str, reply: &str) {
+    let tenant = house.tenant(account);
+    let mut set = MatchSet::default();
+    tenant.interest.matches(to.as_bytes(), &mut set);
+    let message = Message::of_broker(to.as_bytes(), reply.as_bytes(), 0, b"x");
+    let message = if shown.is_empty() { message } else { Message { shown: shown.as_bytes(), ..message } };
+    assert_eq!(route(&set, &message, &mut Batch::new(1)), 1, "{to}");
+}
+
+#[test]
+fn what_a_stream_delivers_shows_its_own_subject_and_is_acknowledged_across_accounts() {
+    let exporter = Account::new("exporter").exporting(Service, "next").exporting(Stream, "deliver.>");
+    let importer = Account::new("importer").importing(Service, &exporter, "next", "").importing(
+        Stream,
+        &exporter,
+        "deliver.>",
+        "",
+    );
+    let house = House::new(&[&exporter, &importer]);
+    let (mut server, mut client) = (house.join(&exporter), house.join(&importer));
+    server.exchange_only("SUB next 1\r\n", "");
+    client.exchange_only("SUB in 1\r\nSUB deliver.a 2\r\n", "");
+    let ack = "$JS.ACK.S.c.1.1.1.1.0";
+    deliver(&house, &exporter, "deliver.a", "orders.new", ack);
+    client.exchange_only("", format!("MSG orders.new 2 {ack} 1\r\nx\r\n"));
+    deliver(&house, &exporter, "deliver.a", "", "");
+    client.exchange_only("", "MSG deliver.a 2 1\r\nx\r\n");
+    for (shown, reply, seen) in [
+        ("orders.new", ack, format!("orders.new 1 {ack} 1")),
+        ("", "", "in 1 1".to_owned()),
+        ("", "inside", "in 1 1".to_owned()),
+    ] {
+        let asked = asked(&mut client, &mut server, "next");
+        deliver(&house, &exporter, &asked, shown, reply);
+        client.exchange_only("", format!("MSG {seen}\r\nx\r\n"));
+    }
 }
 
 #[test]

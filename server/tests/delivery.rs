@@ -187,3 +187,20 @@ fn a_closed_receiver_does_not_disturb_the_others() {
         stays.expect("MSG foo 1 0\r\n\r\n");
     }
 }
+
+#[test]
+fn every_delivery_and_its_bytes_are_counted() {
+    let broker = TestBroker::open();
+    let mut peer = broker.peer();
+    // Two receive `foo`; the second reads no headers, so that it gets the payload alone.
+    let mut other = broker.peer_with(r#"{"verbose":false,"headers":false}"#);
+    other.exchange_only("SUB foo 7\r\n", "");
+    peer.exchange_only("SUB foo 1\r\n", "");
+    peer.exchange_only("PUB foo 5\r\nhello\r\nPUB nobody 9\r\nunwanted!\r\n", "MSG foo 1 5\r\nhello\r\n");
+    peer.exchange_only("HPUB foo 12 14\r\nNATS/1.0\r\n\r\nhi\r\n", "HMSG foo 1 12 14\r\nNATS/1.0\r\n\r\nhi\r\n");
+    // One more round trip: what a read has delivered is added when it is worked off.
+    peer.exchange_only("", "");
+    let figures = broker.running.broker.tenants.traffic();
+    assert_eq!((figures.out_messages, figures.out_bytes), (4, 5 + 5 + 14 + 2));
+    assert_eq!(figures.in_messages, 3);
+}

@@ -231,6 +231,19 @@ fn a_peer_that_does_not_authenticate_in_time_is_let_go() {
 }
 
 #[test]
+fn a_connect_in_pieces_of_any_size_opens() {
+    let broker = guarded();
+    let connect = "CONNECT {\"user\":\"alice\",\"pass\":\"alice\",\"verbose\":false}\r\nPING\r\n";
+    for size in [1, 2, 7, 30, connect.len() - 1] {
+        let mut peer = broker.raw();
+        for piece in connect.as_bytes().chunks(size) {
+            peer.send(piece);
+        }
+        peer.expect("PONG\r\n");
+    }
+}
+
+#[test]
 fn connections_over_the_limit_get_info_and_the_error() {
     let broker = TestBroker::tuned(|options| options.max_connections = 2);
     let first = broker.peer();

@@ -17,7 +17,7 @@ fn the_log_has_the_lines_that_harnesses_look_for() {
     let log = Log::capture();
     let broker = TestBroker::open();
     let address = broker.running.client_address;
-    for line in ["Starting nats-server", &format!("Listening for client connections on {address}"), "Server is ready"] {
+    for line in ["  ID:       N", &format!("Listening for client connections on {address}"), "Server is ready"] {
         assert!(log.has(line), "{line}");
     }
 }

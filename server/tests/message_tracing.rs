@@ -2,7 +2,7 @@
 
 mod support;
 
-use cordon_accounts::claims::{Mapping, PermissionsClaim};
+use cordon_accounts::claims::{Mapping, PermissionsClaim, Trace};
 use cordon_server::BrokerOptions;
 use serde_json::Value;
 use support::tenant::TestTenant;
@@ -171,4 +171,84 @@ fn a_report_tells_of_a_bounded_number_of_receivers_and_all_get_the_message() {
     broker.peer().exchange_only(traced("foo", &["Nats-Trace-Dest: t"], ""), "");
     assert_eq!(kinds(&report(&mut watcher)).len(), 1 + 1024);
     assert_eq!(support::count(&receiver.fenced(), "HMSG foo "), 2000);
+}
+
+#[test]
+fn a_message_that_passes_for_another_servers_is_delivered_and_not_followed() {
+    let broker = TestBroker::open();
+    let mut peer = broker.peer();
+    peer.exchange_only("SUB foo 1\r\nSUB t 9\r\n", "");
+    for only in ["Nats-Trace-Only: 1", "A: 1"] {
+        peer.send(traced("foo", &["Nats-Trace-Dest: t", "Nats-Trace-Origin-Account: $G", only], "hi"));
+        let got = String::from_utf8(peer.fenced()).unwrap();
+        assert!(got.starts_with("HMSG foo 1 ") && !got.contains("MSG t"), "{got}");
+        assert!(got.contains("Nats-Trace-Dest: trace disabled\r\n") && got.ends_with("\r\n\r\nhi\r\n"), "{got}");
+    }
+}
+
+#[test]
+fn a_report_is_compressed_where_that_is_asked_for() {
+    let broker = TestBroker::open();
+    let mut watcher = broker.peer();
+    watcher.exchange_only("SUB t 9\r\n", "");
+    for (asked, is_compressed) in [("gzip", true), ("s2, GZIP", true), ("snappy", false), ("gzipped", false)] {
+        let encoding = format!("accept-encoding: {asked}");
+        broker.peer().exchange_only(traced("foo", &["Nats-Trace-Dest: t", &encoding], "hi"), "");
+        if !is_compressed {
+            assert_eq!(kinds(&report(&mut watcher)), ["in"], "{asked}");
+            continue;
+        }
+        let line = watcher.line();
+        let sizes: Vec<usize> = line.split(' ').skip(3).map(|size| size.parse().unwrap()).collect();
+        assert_eq!(watcher.take(sizes[0]), b"NATS/1.0\r\nContent-Encoding: gzip\r\n\r\n");
+        let body = watcher.take(sizes[1] - sizes[0]);
+        let event: Value = serde_json::from_reader(flate2::read::GzDecoder::new(&*body)).unwrap();
+        assert_eq!(kinds(&event), ["in"], "{asked}");
+        watcher.expect("\r\n");
+    }
+}
+
+#[test]
+fn an_account_has_sampled_messages_reported_on() {
+    let (broker, tenant) = TestTenant::start(|claims| {
+        claims.nats.trace = Some(Trace { destination: "t".to_owned(), sampling: 0 });
+    });
+    let mut watcher = tenant.peer(&broker, |_| {});
+    watcher.exchange_only("SUB t 9\r\nSUB foo 1\r\n", "");
+    let mut peer = tenant.peer(&broker, |_| {});
+    let parent = |flags: &str| format!("traceparent: 00-aa-bb-{flags}");
+    // The message goes as it is, and no header of a request keeps it back.
+    let message = traced("foo", &[&parent("01"), "Nats-Trace-Only: 1"], "hi");
+    peer.exchange_only(&message, "");
+    watcher.expect(message.replacen("HPUB foo", "HMSG foo 1", 1));
+    assert_eq!(kinds(&report(&mut watcher)), ["in", "eg"]);
+    for lines in [
+        vec![parent("00")],
+        vec![parent("01"), "Nats-Trace-Dest: trace disabled".to_owned()],
+        vec![parent("01"), "Nats-Trace-Dest: a.*".to_owned()],
+    ] {
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let message = traced("foo", &lines, "hi");
+        peer.exchange_only(&message, "");
+        watcher.expect(message.replacen("HPUB foo", "HMSG foo 1", 1));
+        watcher.expect_nothing();
+    }
+}
+
+#[test]
+fn who_may_not_publish_reports_publishes_all_the_same_and_unreported() {
+    let (broker, tenant) = TestTenant::start(|claims| {
+        claims.nats.trace = Some(Trace { destination: "t".to_owned(), sampling: 100 });
+    });
+    let mut watcher = tenant.peer(&broker, |_| {});
+    watcher.exchange_only("SUB > 9\r\n", "");
+    let mut peer = tenant.peer(&broker, |claims| claims.nats.template.permissions.publish.deny = vec!["t".to_owned()]);
+    let message = traced("foo", &["traceparent: 00-aa-bb-01"], "hi");
+    peer.exchange_only(&message, "");
+    watcher.expect(message.replacen("HPUB foo", "HMSG foo 9", 1));
+    watcher.expect_nothing();
+    peer.exchange_only(
+        traced("foo", &["Nats-Trace-Dest: t"], "hi"),
+        "-ERR 'Permissions Violation for Publish to \"t\"'\r\n",
+    );
 }

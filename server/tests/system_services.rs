@@ -189,6 +189,29 @@ fn an_account_may_import_what_the_system_account_offers_for_it() {
 }
 
 #[test]
+fn an_account_may_import_its_own_figures_though_the_system_account_exports_nothing() {
+    for as_nsc_makes_it in [false, true] {
+        let mut tenant = Account::new("tenant");
+        let house = House::new(&[&tenant]);
+        if as_nsc_makes_it {
+            house.push(&nsc_exports(&house));
+        }
+        for figure in ["CONNZ", "STATZ"] {
+            let subject = format!("$SYS.REQ.ACCOUNT.{}.{figure}", tenant.key());
+            let mut import = Import::new(Service, house.system.key(), subject);
+            import.local_subject = format!("my.{figure}");
+            tenant.claims.nats.imports.push(import);
+        }
+        house.push(&tenant);
+        let (mut peer, _other) = (house.join(&tenant), house.join(&house.system));
+        let connections = ask(&mut peer, "my.CONNZ", "").json();
+        assert_eq!(connections["data"]["connections"].as_array().unwrap().len(), 1, "{connections}");
+        let figures = ask(&mut peer, "my.STATZ", "").json();
+        assert_eq!(figures["data"]["account_statz"][0]["acc"], tenant.key().to_string(), "{figures}");
+    }
+}
+
+#[test]
 fn services_of_the_broker_outlast_a_limit_of_connections() {
     use cordon_accounts::limits::Limit;
     let mut account = Account::new("A");

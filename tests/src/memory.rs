@@ -26,7 +26,10 @@ pub fn search(id: u32, wanted: &[&[u8]]) -> Vec<(usize, String)> {
             let piece = &mut bytes[..length];
             // Pages that were never used cannot be read everywhere; nothing is in them.
             if memory.read_exact_at(piece, at).is_ok() && piece.iter().any(|byte| *byte != 0) {
-                found.extend(in_piece(piece, wanted));
+                let name = line.split_whitespace().nth(5).unwrap_or("memory without a name");
+                found.extend(
+                    in_piece(piece, wanted).into_iter().map(|(index, text)| (index, format!("{name}: {text}"))),
+                );
             }
             at += STEP as u64;
         }

@@ -53,6 +53,13 @@ impl Peer {
         Self { stream: Box::new(socket), seen: Vec::new(), info }
     }
 
+    /// Connects to a broker by WebSocket without TLS and reads INFO.
+    pub async fn open_websocket(address: SocketAddr) -> Self {
+        let mut stream = crate::websocket::open(address).await;
+        let info = info(&mut stream).await;
+        Self { stream: Box::new(stream), seen: Vec::new(), info }
+    }
+
     /// CONNECT with creds, up to the answer to a first PING.
     pub async fn authenticate(&mut self, creds: &str) {
         self.send(connect_line(&self.info, creds)).await;
@@ -181,6 +188,12 @@ fn told(text: &str) -> String {
 /// A connected socket before TLS, and the INFO that came over it.
 pub async fn plain(address: SocketAddr) -> (TcpStream, Value) {
     let mut socket = TcpStream::connect(address).await.unwrap();
+    let info = info(&mut socket).await;
+    (socket, info)
+}
+
+/// The INFO that comes first.
+async fn info(socket: &mut (impl AsyncRead + Unpin)) -> Value {
     let mut line = Vec::new();
     within("INFO", async {
         while !line.ends_with(b"\r\n") {
@@ -188,8 +201,7 @@ pub async fn plain(address: SocketAddr) -> (TcpStream, Value) {
         }
     })
     .await;
-    let info = serde_json::from_slice(line.strip_prefix(b"INFO ").expect("the broker speaks first")).unwrap();
-    (socket, info)
+    serde_json::from_slice(line.strip_prefix(b"INFO ").expect("the broker speaks first")).unwrap()
 }
 
 /// The CONNECT line for these creds, signing the nonce of this INFO.

@@ -31,13 +31,22 @@ pub struct Finished {
 impl Process {
     /// Starts `cordon` with these arguments in `folder`; what it prints is added to `log` there.
     pub fn start<'a>(folder: &Path, log: &str, arguments: impl IntoIterator<Item = &'a str>, debug: bool) -> Self {
-        let log = folder.join(log);
-        let file = File::options().create(true).append(true).open(&log).unwrap();
-        let mut command = command(folder);
+        let mut command = command(folder, binary::cordon());
         if debug {
             // A dump is what the story looks for secrets in.
             command.env("CORDON_LOG", "trace").env("CORDON_CORE_DUMPS", "allow");
         }
+        Self::spawn(command, folder, log, arguments)
+    }
+
+    /// The same under the name of `nats-server`.
+    pub fn start_nats_server<'a>(folder: &Path, log: &str, arguments: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::spawn(command(folder, &nats_server(folder)), folder, log, arguments)
+    }
+
+    fn spawn<'a>(mut command: Command, folder: &Path, log: &str, arguments: impl IntoIterator<Item = &'a str>) -> Self {
+        let log = folder.join(log);
+        let file = File::options().create(true).append(true).open(&log).unwrap();
         let child =
             command.args(arguments).stdout(file.try_clone().unwrap()).stderr(file).kill_on_drop(true).spawn().unwrap();
         Self { child, log }
@@ -89,7 +98,15 @@ impl Drop for Process {
 
 /// Runs a command to its end.
 pub async fn run<'a>(folder: &Path, arguments: impl IntoIterator<Item = &'a str>) -> Finished {
-    let mut command = command(folder);
+    finish(command(folder, binary::cordon()), arguments).await
+}
+
+/// Runs a command under the name of `nats-server` to its end.
+pub async fn run_nats_server<'a>(folder: &Path, arguments: impl IntoIterator<Item = &'a str>) -> Finished {
+    finish(command(folder, &nats_server(folder)), arguments).await
+}
+
+async fn finish<'a>(mut command: Command, arguments: impl IntoIterator<Item = &'a str>) -> Finished {
     let running = command.args(arguments).kill_on_drop(true).output();
     let output = within("the command ends", running).await.unwrap();
     Finished {
@@ -106,9 +123,18 @@ pub fn free_port() -> u16 {
     tries.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("an endless search")
 }
 
+/// A link to the binary in `folder`, under the name that makes it a nats-server.
+fn nats_server(folder: &Path) -> PathBuf {
+    let link = folder.join("nats-server");
+    if !link.exists() {
+        std::os::unix::fs::symlink(binary::cordon(), &link).unwrap();
+    }
+    link
+}
+
 /// The command, without what the environment of the tests might say to it.
-fn command(folder: &Path) -> Command {
-    let mut command = Command::new(binary::cordon());
+pub(crate) fn command(folder: &Path, program: &Path) -> Command {
+    let mut command = Command::new(program);
     command.current_dir(folder).stdin(Stdio::null());
     for name in ["CORDON_LOG", "CORDON_URL", "CORDON_CA", "CORDON_TOKEN", "CORDON_DATA"] {
         command.env_remove(name);

@@ -147,7 +147,7 @@ async fn a_wrong_configuration_is_named_by_line() {
     let folder = tempfile::tempdir().unwrap();
     for (config, told) in [
         ("listen: \"127.0.0.1:-1\"\nnonsense: 1\n", "nonsense"),
-        ("listen: \"127.0.0.1:99999\"\n", "listen"),
+        ("listen: \"127.0.0.1:99999\"\n", "broker.conf:1:9"),
         ("operator: eyJ.bad.jwt\n", "operator"),
         ("listen {\n", "broker.conf"),
     ] {

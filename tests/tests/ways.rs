@@ -265,20 +265,20 @@ fn everything_that_lets_somebody_or_something_in_has_a_row() {
 }
 
 #[tokio::test]
-async fn ways_that_are_not_there_yet_are_refused() {
+async fn ways_that_are_not_there_yet_open_nothing() {
     let folder = tempfile::tempdir().unwrap();
     for way in Way::ALL {
         let Group::Absent(option) = way.group() else { continue };
         let config = format!("listen: \"127.0.0.1:-1\"\ninsecure_no_auth: true\n{option}\n");
         fs::write(folder.path().join("broker.conf"), config).unwrap();
         let done = cordon_tests::process::run(folder.path(), ["broker", "-c", "broker.conf", "-t"]).await;
+        // What nats-server knows is read, so that its files work, and named as not acted on.
         assert!(
-            !done.status.success(),
+            !done.status.success() || done.stderr.contains("not acted on"),
             "`{option}` is taken: {} is a way now, and its cells have to be tests",
             way.title()
         );
-        let word = option.rsplit("auth_callout").next().map_or(option, |_| option).split([' ', '{']).next().unwrap();
-        let word = if way == Way::Callout { "auth_callout" } else { word };
+        let word = option.split([' ', '{']).next().unwrap();
         assert!(done.stderr.contains(word), "{option}: {}", done.stderr);
     }
 }

@@ -188,6 +188,9 @@ fn explain_access(
         let export = authorization.export;
         let why = match &export.access {
             Access::Approved(_) => "approves this account".to_owned(),
+            Access::ApprovedPosition(_, position) => {
+                format!("approves this account, for the part with its name as token {position}")
+            }
             Access::Position(position) => {
                 format!("lets each account have the part with its name as token {position}")
             }

@@ -10,7 +10,7 @@ use crate::subject::{Pattern, SubjectError, matching};
 pub const RESPONSE_THRESHOLD_DEFAULT_NS: u64 = 120_000_000_000;
 
 /// An offer: a stream of messages, or a service that answers requests.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Export {
     /// Stream or service.
     pub kind: ExportKind,
@@ -33,6 +33,8 @@ pub struct Export {
 pub enum Access {
     /// The accounts of a list; configured accounts only.
     Approved(BTreeSet<AccountName>),
+    /// The accounts of a list, each its own part: both [`Access::Approved`] and [`Access::Position`] must hold.
+    ApprovedPosition(BTreeSet<AccountName>, u32),
     /// Everyone, each its own part: the token at this place, counted from 1, must be the importer's name.
     ///
     /// Goes before every other condition.

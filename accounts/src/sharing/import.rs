@@ -38,8 +38,19 @@ pub enum Local {
     Subject(String),
 }
 
+/// Compared by what it takes up and how it names it.
+impl PartialEq for Import {
+    fn eq(&self, other: &Self) -> bool {
+        (self.kind, &self.exporter, &self.token) == (other.kind, &other.exporter, &other.token)
+            && (self.share, self.allow_trace) == (other.share, other.allow_trace)
+            && (&self.remote, &self.naming) == (&other.remote, &other.naming)
+    }
+}
+
+impl Eq for Import {}
+
 /// The two subjects of an import and the ways between them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Naming {
     pub(super) local: Pattern,
     pub(super) remote: Pattern,
@@ -111,6 +122,11 @@ impl Import {
     /// The importer's subject, if the two go together.
     pub fn local(&self) -> Option<&Pattern> {
         self.naming.as_ref().ok().map(|naming| &naming.local)
+    }
+
+    /// Why the two subjects do not go together, if they do not.
+    pub fn problem(&self) -> Option<&ImportError> {
+        self.naming.as_ref().err()
     }
 
     pub(super) fn naming(&self) -> Result<&Naming, &ImportError> {

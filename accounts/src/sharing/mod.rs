@@ -28,7 +28,7 @@ pub use resolve::{Authorization, ImportRefusal, Resolution, authorize, resolve};
 pub use crate::claims::{ExportKind, ResponseType, Sampling};
 
 /// One account's offers and imports, and who may sign in its name.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountSharing {
     /// The account.
     pub name: AccountName,

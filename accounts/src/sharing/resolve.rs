@@ -130,21 +130,20 @@ pub fn authorize<'e>(
         (Reason::ImportNoExport, text)
     })?;
     let not_allowed = |why: String| (Reason::ImportNotAuthorized, format!("export `{}`: {why}", export.subject));
-    let expires = match &export.access {
-        Access::Public => None,
-        Access::Position(position) => {
-            let token = token_at(&naming.remote, *position);
-            // A wildcard there would take up everybody's part, whatever the account is called.
-            let literal = token.is_some_and(|token| token != matching::ANY_TOKEN && token != matching::ANY_TAIL);
-            if !literal || token != Some(importer.name.as_str().as_bytes()) {
-                let name = &importer.name;
-                return Err(not_allowed(format!("token {position} of the imported subject must be `{name}`")));
-            }
-            None
+    let name = &importer.name;
+    if let Access::Position(position) | Access::ApprovedPosition(_, position) = &export.access {
+        let token = token_at(&naming.remote, *position);
+        // A wildcard there would take up everybody's part, whatever the account is called.
+        let literal = token.is_some_and(|token| token != matching::ANY_TOKEN && token != matching::ANY_TAIL);
+        if !literal || token != Some(name.as_str().as_bytes()) {
+            return Err(not_allowed(format!("token {position} of the imported subject must be `{name}`")));
         }
-        Access::Approved(accounts) if accounts.contains(&importer.name) => None,
-        Access::Approved(_) => {
-            return Err(not_allowed(format!("account `{}` is not among those approved", importer.name)));
+    }
+    let expires = match &export.access {
+        Access::Public | Access::Position(_) => None,
+        Access::Approved(accounts) | Access::ApprovedPosition(accounts, _) if accounts.contains(name) => None,
+        Access::Approved(_) | Access::ApprovedPosition(..) => {
+            return Err(not_allowed(format!("account `{name}` is not among those approved")));
         }
         Access::Token(revocations) => activation::check(import, naming, importer, exporter, revocations, now)
             .map_err(|error| (error.reason(), format!("export `{}`: {error}", export.subject)))?,

@@ -21,7 +21,7 @@ pub struct Destination {
 ///
 /// Where several sources match, a literal one wins, then the most specific by [`Pattern::by_specificity`]; upstream
 /// leaves that to the order of a hash map.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mappings {
     literals: HashMap<Box<[u8]>, Choice, foldhash::fast::RandomState>,
     /// Most specific first.
@@ -67,7 +67,7 @@ pub enum MappingError {
 }
 
 /// The destinations of one source, with cumulative weights.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Choice {
     destinations: Vec<(u32, Transform)>,
     drops_rest: bool,
@@ -132,6 +132,12 @@ impl Mappings {
             None if choice.drops_rest => MapOutcome::Dropped,
             None => MapOutcome::Unchanged,
         }
+    }
+
+    /// The subjects and patterns that are mapped, in no order.
+    pub fn sources(&self) -> impl Iterator<Item = &[u8]> {
+        let wildcards = self.wildcards.iter().map(|(source, _)| source.as_bytes());
+        self.literals.keys().map(|literal| &**literal).chain(wildcards)
     }
 
     /// The source that decides about `subject`, for explanations.

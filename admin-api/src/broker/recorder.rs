@@ -230,9 +230,13 @@ impl Numbered {
             Some(user) => Actor::new(ActorKind::User, user),
             None => Actor::new(ActorKind::Anonymous, ""),
         };
-        let mut entry = Entry::refused("broker.security", reason, actor, time)
-            .from_address(text("ip").and_then(|ip| ip.parse().ok()))
-            .with_detail(event.clone());
+        let entry = match reason {
+            // These are no refusals of a peer: somebody with rights had the configuration read again.
+            "configuration_reloaded" => Entry::done("broker.reload", actor, time),
+            "configuration_refused" => Entry::refused("broker.reload", reason, actor, time),
+            _ => Entry::refused("broker.security", reason, actor, time),
+        };
+        let mut entry = entry.from_address(text("ip").and_then(|ip| ip.parse().ok())).with_detail(event.clone());
         entry.account = text("account").and_then(|account| AccountKey::parse(account).ok());
         entry.object = text("subject").map(str::to_owned);
         if let Some(cid) = event.get("cid").and_then(Value::as_u64) {

@@ -1,17 +1,18 @@
 //! Who calls. A handler that takes a [`Caller`] runs only for a token that is known, not expired and not
-//! revoked; a handler without one is visibly public.
+//! revoked, sent along or behind a session of the console; a handler without one is visibly public.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Query};
-use axum::http::{HeaderMap, Method, header, request::Parts};
+use axum::http::{HeaderMap, HeaderValue, Method, header, request::Parts};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::app::App;
-use super::etag::Precondition;
+use super::etag::{self, Precondition};
 use super::extract::Raw;
+use crate::console::OpenSession;
 use crate::issuing::{Act, Idempotency, tokens};
 use crate::ledger::{Actor, ActorKind};
 use crate::limits::IDEMPOTENCY_KEY_BYTES_MAX;
@@ -24,10 +25,12 @@ const TOUCH_SECONDS: i64 = 300;
 
 /// What is known of a request's sender before it is routed. In the request's extensions.
 #[derive(Clone, Debug)]
-pub(super) struct Sender {
-    pub(super) token: Result<Arc<KnownToken>, Stranger>,
-    pub(super) source_ip: Option<IpAddr>,
-    pub(super) request_id: String,
+pub(crate) struct Sender {
+    pub(crate) token: Result<Arc<KnownToken>, Stranger>,
+    /// The session of the console through which it came.
+    pub(crate) session: Option<Arc<OpenSession>>,
+    pub(crate) source_ip: Option<IpAddr>,
+    pub(crate) request_id: String,
 }
 
 /// A token that holds now.
@@ -45,32 +48,50 @@ pub struct KnownToken {
 
 /// Why there is no token that holds. The caller is never told which; the ledger is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Stranger {
+pub(crate) enum Stranger {
     Expired { id: String },
     Malformed,
     Missing,
     Revoked { id: String },
+    SessionEnded { id: String },
+    SessionMissing,
+    SessionUnknown,
     Unknown,
 }
 
 impl Stranger {
-    pub(super) fn reason(&self) -> &'static str {
+    pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::Expired { .. } => "token_expired",
             Self::Malformed => "token_malformed",
             Self::Missing => "token_missing",
             Self::Revoked { .. } => "token_revoked",
+            Self::SessionEnded { .. } => "session_ended",
+            Self::SessionMissing => "session_missing",
+            Self::SessionUnknown => "session_unknown",
             Self::Unknown => "token_unknown",
         }
     }
 }
 
+impl Stranger {
+    /// Who it was, where the token or the session was ours once.
+    pub(crate) fn actor(&self) -> Actor {
+        match self {
+            Self::Expired { id } | Self::Revoked { id } => Actor::new(ActorKind::Token, id.clone()),
+            Self::SessionEnded { id } => Actor::new(ActorKind::Person, id.clone()),
+            _ => Actor::new(ActorKind::Anonymous, ""),
+        }
+    }
+}
+
 impl Sender {
-    pub(super) fn actor(&self) -> Actor {
+    /// Whoever sends it: a token, or the person with a session of that token.
+    pub(crate) fn actor(&self) -> Actor {
+        let kind = if self.session.is_some() { ActorKind::Person } else { ActorKind::Token };
         match &self.token {
-            Ok(token) => Actor::new(ActorKind::Token, token.id.clone()).in_role(token.role.name.text()),
-            Err(Stranger::Expired { id } | Stranger::Revoked { id }) => Actor::new(ActorKind::Token, id.clone()),
-            Err(_) => Actor::new(ActorKind::Anonymous, ""),
+            Ok(token) => Actor::new(kind, token.id.clone()).in_role(token.role.name.text()),
+            Err(stranger) => stranger.actor(),
         }
     }
 }
@@ -82,22 +103,34 @@ pub(super) async fn identify(app: &App, headers: &HeaderMap) -> Result<Result<Ar
         let several = headers.contains_key(header::AUTHORIZATION);
         return Ok(Err(if several { Stranger::Malformed } else { Stranger::Missing }));
     };
-    let Some(hash) = value.to_str().ok().and_then(bearer).and_then(tokens::hash) else {
-        return Ok(Err(Stranger::Malformed));
-    };
-    let now = app.issuer().now();
+    let Some(token) = value.to_str().ok().and_then(bearer) else { return Ok(Err(Stranger::Malformed)) };
+    Ok(of_text(app, token).await?.map(|(_, known)| known))
+}
+
+/// Looks a token up by its text: its row, and what it may do if it holds.
+pub(crate) async fn of_text(
+    app: &App,
+    token: &str,
+) -> Result<Result<(TokenRow, Arc<KnownToken>), Stranger>, StoreError> {
+    let Some(hash) = tokens::hash(token) else { return Ok(Err(Stranger::Malformed)) };
     let row = app.issuer().store().read().await?.tokens().lookup_by_hash(&hash).await?;
     let Some(row) = row else { return Ok(Err(Stranger::Unknown)) };
+    Ok(of_row(app, &row).await.map(|known| (row, known)))
+}
+
+/// What a stored token may do, if it holds now.
+pub(crate) async fn of_row(app: &App, row: &TokenRow) -> Result<Arc<KnownToken>, Stranger> {
+    let now = app.issuer().now();
     if row.revoked_at.is_some() {
-        return Ok(Err(Stranger::Revoked { id: row.id }));
+        return Err(Stranger::Revoked { id: row.id.clone() });
     }
     if row.expires.is_some_and(|expires| expires <= now) {
-        return Ok(Err(Stranger::Expired { id: row.id }));
+        return Err(Stranger::Expired { id: row.id.clone() });
     }
-    touch(app, &row, now).await;
-    let Some(name) = RoleName::parse(&row.role) else { return Ok(Err(Stranger::Unknown)) };
+    touch(app, row, now).await;
+    let Some(name) = RoleName::parse(&row.role) else { return Err(Stranger::Unknown) };
     let role = Role { name, accounts: row.accounts.iter().copied().collect() };
-    Ok(Ok(Arc::new(KnownToken { id: row.id, name: row.name, role, expires: row.expires })))
+    Ok(Arc::new(KnownToken { id: row.id.clone(), name: row.name.clone(), role, expires: row.expires }))
 }
 
 fn bearer(value: &str) -> Option<&str> {
@@ -121,7 +154,7 @@ async fn touch(app: &App, row: &TokenRow, now: i64) {
 }
 
 /// A caller with a token that holds, and what its request says about itself.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Caller {
     /// What every request shares.
     pub app: App,
@@ -169,6 +202,38 @@ impl FromRequestParts<App> for Caller {
 }
 
 impl Caller {
+    /// What every form of the caller's session carries; empty without a session.
+    pub(crate) fn form_token(&self) -> &str {
+        self.sender.session.as_ref().map_or("", |session| session.form_token.as_str())
+    }
+
+    /// The caller's session, if it has one.
+    pub(crate) fn session(&self) -> Option<&OpenSession> {
+        self.sender.session.as_deref()
+    }
+
+    /// The same caller, asking for the effect only.
+    pub(crate) fn looking(mut self) -> Self {
+        self.dry_run = true;
+        self
+    }
+
+    /// The same caller, under the idempotency key of a form, if it carried one.
+    pub(crate) fn once(mut self, key: &str) -> Self {
+        if !key.is_empty()
+            && let Ok(value) = HeaderValue::from_str(key)
+        {
+            self.headers.insert("idempotency-key", value);
+        }
+        self
+    }
+
+    /// The same caller, changing the version that a form was made for.
+    pub(crate) fn of_version(mut self, version: i64) -> Self {
+        self.headers.insert(header::IF_MATCH, etag::tag(version));
+        self
+    }
+
     /// Goes on only if the caller's role covers what is asked.
     ///
     /// # Errors

@@ -12,10 +12,11 @@ use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
 use super::app::App;
-use super::caller::{Sender, identify};
+use super::caller::{Sender, Stranger, identify};
 use super::server::Peer;
+use crate::console;
 use crate::issuing::IssueError;
-use crate::ledger::{Entry, Reference};
+use crate::ledger::{Actor, Entry, Reference};
 use crate::limits::REQUEST_TIME_MAX;
 use crate::problem::{Code, Problem};
 
@@ -38,6 +39,17 @@ struct Asked {
     path: String,
 }
 
+/// What a refusal is written down as, where the handler knows better than its problem. In the answer's extensions.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    /// The entry's kind.
+    pub(crate) kind: &'static str,
+    /// The entry's reason.
+    pub(crate) reason: &'static str,
+    /// Who was refused, if it is not the sender.
+    pub(crate) actor: Option<Actor>,
+}
+
 /// Runs a request.
 pub(super) async fn enter(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let request_id = nuid::next().to_string();
@@ -45,21 +57,28 @@ pub(super) async fn enter(State(app): State<App>, mut request: Request, next: Ne
     let source_ip = request.extensions().get::<Peer>().map(|Peer(address)| address.ip());
     let span = tracing::info_span!("request", id = %request_id, method = %asked.method, path = %asked.path);
     let run = async {
-        let token = match identify(&app, request.headers()).await {
-            Ok(token) => token,
+        let found = if console::covers(&asked.path) {
+            console::identify(&app, request.headers()).await
+        } else {
+            identify(&app, request.headers()).await.map(|token| (token, None))
+        };
+        let (token, session) = match found {
+            Ok(found) => found,
             Err(error) => return (None, store_failed(error)),
         };
-        let sender = Sender { token, source_ip, request_id: request_id.clone() };
+        let sender = Sender { token, session, source_ip, request_id: request_id.clone() };
         request.extensions_mut().insert(sender.clone());
         let response = answered(request, next).await;
         tracing::debug!(status = response.status().as_u16(), "answered");
         (Some(sender), response)
     };
     let (sender, response) = run.instrument(span).await;
-    let response = match sender {
-        Some(sender) => witnessed(&app, &sender, &asked, response).await,
+    let response = match &sender {
+        Some(sender) => witnessed(&app, sender, &asked, response).await,
         None => response,
     };
+    let response =
+        if console::covers(&asked.path) { console::shown(response, sender.as_ref(), &request_id) } else { response };
     finished(response, &request_id)
 }
 
@@ -84,13 +103,17 @@ async fn answered(request: Request, next: Next) -> Response {
 /// "the store failed": refusals that nobody sees would be an attacker's best cover.
 async fn witnessed(app: &App, sender: &Sender, asked: &Asked, response: Response) -> Response {
     let Some(problem) = response.extensions().get::<Problem>() else { return response };
-    let reason = match (problem.code, &sender.token) {
-        (Code::Unauthenticated, Err(stranger)) => stranger.reason(),
-        (Code::Forbidden | Code::Unauthenticated, _) => problem.code.name(),
+    let refusal = response.extensions().get::<Refusal>().cloned();
+    let (kind, reason, actor) = match (refusal, problem.code, &sender.token) {
+        (Some(refusal), ..) => (refusal.kind, refusal.reason, refusal.actor),
+        // Whoever comes to the console for the first time has no session yet, and is sent to the sign-in.
+        (None, Code::Unauthenticated, Err(Stranger::SessionMissing)) if asked.method.is_safe() => return response,
+        (None, Code::Unauthenticated, Err(stranger)) => ("api.refused", stranger.reason(), None),
+        (None, Code::Forbidden | Code::Unauthenticated, _) => ("api.refused", problem.code.name(), None),
         _ => return response,
     };
     let now = app.issuer().now();
-    let mut entry = Entry::refused("api.refused", reason, sender.actor(), now)
+    let mut entry = Entry::refused(kind, reason, actor.unwrap_or_else(|| sender.actor()), now)
         .from_address(sender.source_ip)
         .on_object(format!("{:.16} {}", asked.method.as_str(), asked.path))
         .referring_to(Reference::Request(sender.request_id.clone()));

@@ -17,6 +17,11 @@ pub struct Raw {
 }
 
 impl Raw {
+    /// A body of ours: what a form of the console stands for.
+    pub(crate) fn of(value: &serde_json::Value) -> Self {
+        Self { bytes: Bytes::from(value.to_string()), json: true }
+    }
+
     /// The bytes, as idempotency compares them.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -167,7 +172,7 @@ fn place(text: &str) -> (Option<String>, String) {
         _ => ("", text),
     };
     let path = if path == "." { "" } else { path };
-    let message = message.split(" at line ").next().unwrap_or(message).to_owned();
+    let message = without_position(message).to_owned();
     let named = ["missing field `", "unknown field `", "duplicate field `"]
         .iter()
         .find_map(|lead| message.strip_prefix(lead))
@@ -180,6 +185,22 @@ fn place(text: &str) -> (Option<String>, String) {
     };
     // A name may be empty; then there is nothing to point at, and the text says so.
     (field.filter(|field| !field.is_empty()), message)
+}
+
+/// Without the ` at line 1 column 2` that it may end with; what a caller's own names hold of the kind stays.
+fn without_position(message: &str) -> &str {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match message.rsplit_once(" at line ") {
+        Some((before, position))
+            if !before.is_empty()
+                && position
+                    .split_once(" column ")
+                    .is_some_and(|(line, column)| is_number(line) && is_number(column)) =>
+        {
+            before
+        }
+        _ => message,
+    }
 }
 
 #[cfg(test)]
@@ -204,6 +225,8 @@ mod tests {
             ("limits.x: unknown field `x`, expected `a`", Some("limits.x"), "unknown field `x`, expected `a`"),
             ("missing field `name` at line 1 column 2", Some("name"), "missing field `name`"),
             ("EOF while parsing an object at line 1 column 1", None, "EOF while parsing an object"),
+            (" at line /: expected value at line 1 column 9", None, " at line /: expected value"),
+            (" at line 1 column 2", None, " at line 1 column 2"),
         ] {
             assert_eq!(place(text), (field.map(str::to_owned), detail.to_owned()), "{text}");
         }

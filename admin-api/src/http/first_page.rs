@@ -60,7 +60,8 @@ revokes, explains and audits access. Version {version}.</p>\
 <code>admin-token</code> in its data folder; an owner makes further ones, each with a role and an end:</p>\
 <pre>curl --cacert ca/ca.pem -H \"Authorization: Bearer $(cat admin-token)\" \\\n  -H 'Content-Type: application/json' \\\n  \
 -d '{{\"name\":\"ci\",\"role\":\"operator_admin\",\"expires_in_seconds\":2592000}}' \\\n  https://localhost:8443/api/v1/tokens</pre>\
-<ul><li><a href=\"/openapi.json\">openapi.json</a>: every route, request and answer</li>\
+<ul><li><a href=\"/console\">The console</a>: accounts, users, shares, connections and the ledger in a browser</li>\
+<li><a href=\"/openapi.json\">openapi.json</a>: every route, request and answer</li>\
 <li><a href=\"/api/v1/health\">/api/v1/health</a>: the table above for machines</li>\
 <li><code>/api/v1/whoami</code>: what your token may do</li>\
 <li><code>cordon --help</code>: the same from the command line</li></ul></body></html>",

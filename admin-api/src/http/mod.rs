@@ -21,3 +21,5 @@ pub mod reply;
 pub mod router;
 pub mod server;
 pub mod tls;
+
+pub(crate) use entrance::Refusal;

@@ -22,6 +22,13 @@ pub struct Reply<T> {
     body: T,
 }
 
+impl<T> Reply<T> {
+    /// What is answered.
+    pub(crate) fn into_body(self) -> T {
+        self.body
+    }
+}
+
 impl<T: Serialize> Reply<T> {
     /// 200 without a version.
     pub fn plain(body: T) -> Self {
@@ -79,6 +86,13 @@ impl IntoResponse for Done {
 /// Why a handler has no answer of its own: a problem, the effect of a dry run, or an earlier answer.
 #[derive(Debug)]
 pub struct Otherwise(Box<IssueError>);
+
+impl Otherwise {
+    /// Why there is no answer.
+    pub(crate) fn into_error(self) -> IssueError {
+        *self.0
+    }
+}
 
 impl From<IssueError> for Otherwise {
     fn from(error: IssueError) -> Self {

@@ -14,7 +14,7 @@ use crate::limits::BODY_BYTES_MAX;
 use crate::problem::{Code, Problem};
 use crate::v1::{
     accounts, activations, brokers, certificates, connections, explain, exports, health, imports, ledger, limits,
-    operators, revocations, signing_keys, tokens, users, whoami,
+    operators, revocations, shares, signing_keys, tokens, users, whoami,
 };
 
 /// The routes, and the document about them.
@@ -42,6 +42,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(imports::get, imports::delete))
         .routes(routes!(activations::list, activations::create))
         .routes(routes!(activations::get, activations::delete))
+        .routes(routes!(shares::list, shares::create))
+        .routes(routes!(shares::get, shares::delete))
+        .routes(routes!(shares::accept))
         .routes(routes!(revocations::list, revocations::create))
         .routes(routes!(revocations::delete))
         .routes(routes!(connections::list_of_account))
@@ -62,7 +65,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// The whole service: pages, document, API, and what surrounds every request.
 pub fn router(app: App) -> Router {
     let (api, _) = routes().split_for_parts();
-    api.route("/", routing::get(first_page::page))
+    api.merge(crate::console::router())
+        .route("/", routing::get(first_page::page))
         .route("/openapi.json", routing::get(document))
         .fallback(nothing)
         .method_not_allowed_fallback(other_method)

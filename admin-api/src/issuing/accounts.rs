@@ -69,7 +69,7 @@ impl Issuer {
         claims.validate(now).require_valid()?;
         let signer = self.operator_signer(unit, operator).await?;
         let signed = claims.sign(&signer, now)?;
-        let draft = Draft { nats: claims.nats, expires: claims.expires, activations: Vec::new() };
+        let draft = Draft { nats: claims.nats, expires: claims.expires, activations: Vec::new(), ..Draft::default() };
         let mut row = AccountRow {
             key,
             operator: operator.key,

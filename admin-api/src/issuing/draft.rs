@@ -5,7 +5,7 @@ use cordon_accounts::limits::Limit;
 use serde::{Deserialize, Serialize};
 
 use super::IssueError;
-use crate::model::Activation;
+use crate::model::{Activation, GivenShare, TakenShare};
 use crate::store::{AccountRow, AccountState};
 
 /// What the store keeps of an account besides its signed claims.
@@ -19,6 +19,12 @@ pub(crate) struct Draft {
     /// Activations issued for its exports.
     #[serde(default)]
     pub(crate) activations: Vec<Activation>,
+    /// What it shares with others; each stands for some of its exports.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) given: Vec<GivenShare>,
+    /// What others share with it and it uses; each stands for some of its imports.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) taken: Vec<TakenShare>,
 }
 
 impl Draft {

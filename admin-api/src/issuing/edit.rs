@@ -28,6 +28,8 @@ pub(crate) struct AccountEdit<'i> {
     pub(crate) now: i64,
     kind: &'static str,
     jwt_before: String,
+    /// What was done to other accounts in the same unit.
+    others: Vec<Entry>,
 }
 
 impl<'i> AccountEdit<'i> {
@@ -72,6 +74,7 @@ impl<'i> AccountEdit<'i> {
             now: issuer.now(),
             kind,
             jwt_before,
+            others: Vec::new(),
         })
     }
 
@@ -101,6 +104,20 @@ impl<'i> AccountEdit<'i> {
         Ok(self)
     }
 
+    /// Goes on with another account in the same unit; each has its ledger entry, and all are saved together.
+    pub(crate) async fn then(
+        self,
+        entry: impl FnOnce(Entry) -> Entry,
+        other: &AccountKey,
+        kind: &'static str,
+    ) -> Result<Self, IssueError> {
+        let (issuer, act, mut unit, entries) = self.entries(entry);
+        let row = live_account(&mut unit, other).await?;
+        let mut next = Self::of(issuer, act, unit, row, kind).await?;
+        next.others = entries;
+        Ok(next)
+    }
+
     /// Saves everything with one ledger entry about it.
     pub(crate) async fn save<T: Answer>(
         self,
@@ -119,7 +136,7 @@ impl<'i> AccountEdit<'i> {
         Ok(())
     }
 
-    fn entries(self, entry: impl FnOnce(Entry) -> Entry) -> (&'i Issuer, &'i Act, Unit, Vec<Entry>) {
+    fn entries(mut self, entry: impl FnOnce(Entry) -> Entry) -> (&'i Issuer, &'i Act, Unit, Vec<Entry>) {
         let base = self
             .act
             .entry(self.kind, self.now)
@@ -128,7 +145,8 @@ impl<'i> AccountEdit<'i> {
             .changing(Some(self.jwt_before.as_bytes()), Some(self.row.claims_jwt.as_bytes()))
             .referring_to(Reference::Issued(self.row.jti.clone()))
             .referring_to(Reference::Claims(self.before.id.clone()));
-        (self.issuer, self.act, self.unit, vec![entry(base)])
+        self.others.push(entry(base));
+        (self.issuer, self.act, self.unit, self.others)
     }
 
     /// An import that this change adds must work, or wait for an exporter that is not known here. One that

@@ -150,12 +150,18 @@ impl From<Problem> for IssueError {
     }
 }
 
+/// One of the things that a table holds, with its article.
+fn one_of(table: &str) -> String {
+    let what = table.strip_suffix('s').unwrap_or(table).replace('_', " ");
+    let article = if what.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
+    format!("{article} {what}")
+}
+
 /// What a failure of the store means for the caller.
 pub(crate) fn store_problem(error: StoreError) -> Problem {
     match error {
         StoreError::AlreadyExists { table, .. } => {
-            let what = table.strip_suffix('s').unwrap_or(table).replace('_', " ");
-            Problem::new(Code::Conflict, format!("there is such a {what} already, or one of this name"))
+            Problem::new(Code::Conflict, format!("there is such {} already, or one of this name", one_of(table)))
                 .remedy("choose another name or key, or change the one that is there")
         }
         StoreError::VersionConflict { .. } => {
@@ -169,5 +175,25 @@ pub(crate) fn store_problem(error: StoreError) -> Problem {
             Problem::new(Code::StoreUnavailable, "the store did not answer")
         }
         other => Problem::internal(&other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_of;
+
+    #[test]
+    fn each_kind_has_its_article() {
+        for (table, said) in [
+            ("accounts", "an account"),
+            ("operators", "an operator"),
+            ("users", "a user"),
+            ("tokens", "a token"),
+            ("signing_keys", "a signing key"),
+            ("certificates", "a certificate"),
+            ("console_sessions", "a console session"),
+        ] {
+            assert_eq!(one_of(table), said);
+        }
     }
 }

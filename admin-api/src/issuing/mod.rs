@@ -14,6 +14,7 @@
 pub mod accounts;
 pub mod activations;
 pub mod certificates;
+pub mod console_sessions;
 mod draft;
 mod edit;
 mod effect;
@@ -24,6 +25,7 @@ pub mod operator_keys;
 pub mod operators;
 pub mod push;
 pub mod revocations;
+pub mod shares;
 pub(crate) mod signer;
 pub mod signing_keys;
 pub mod system_user;

@@ -9,6 +9,7 @@ mod effect;
 mod limits;
 mod operator;
 mod permissions;
+mod share;
 mod sharing;
 mod signing_key;
 mod time;
@@ -21,6 +22,8 @@ pub use effect::{BrokenImport, Disconnect, Effect};
 pub use limits::{JetStream, Limits, UserLimits};
 pub use operator::{NewOperator, Operator, OperatorImport, OperatorPatch, SeedText};
 pub use permissions::{Permissions, Response, Subjects};
+pub use share::{Acceptance, NewShare, Share, ShareKind, ShareMode, ShareState};
+pub(crate) use share::{GivenShare, TakenShare};
 pub use sharing::{
     Activation, ActivationRevocation, Export, Import, ImportState, IssuedActivation, Kind, Latency, NewActivation,
     NewExport, NewImport, ResponseKind, export_id, import_id,

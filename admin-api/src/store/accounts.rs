@@ -192,6 +192,26 @@ impl<'u> Accounts<'u> {
         self.session.rows(sql, binds).await?.iter().map(read).collect()
     }
 
+    /// Accounts that offer shares to `importer` and are not deleted, by key. The database keeps `share_offers` in step
+    /// with what accounts offer.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`] or [`StoreError::Inconsistent`].
+    pub async fn list_offering_to(
+        &mut self,
+        importer: &AccountKey,
+        page: &Page,
+    ) -> Result<Vec<AccountRow>, StoreError> {
+        let sql = "select key, operator, name, state, claims, claims_jwt, jti, pushed_jti, seed, created_at, updated_at, version \
+                   from accounts \
+                   where key in (select exporter from share_offers where importer = $1 and exporter > $2) and state <> 'deleted' \
+                   order by key \
+                   limit $3";
+        let binds = [Bind::text(importer), Bind::text(page.after()), page.limit().into()];
+        self.session.rows(sql, binds).await?.iter().map(read).collect()
+    }
+
     /// How many accounts of the operator are not deleted.
     ///
     /// # Errors

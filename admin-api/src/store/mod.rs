@@ -34,6 +34,7 @@
 mod accounts;
 mod brokers;
 mod certificates;
+mod console_sessions;
 mod error;
 mod idempotency;
 mod open;
@@ -52,6 +53,7 @@ mod vault_envelope;
 pub use accounts::{AccountRow, AccountState, Accounts};
 pub use brokers::{BrokerRow, Brokers};
 pub use certificates::{CertificateKind, CertificateRow, Certificates};
+pub use console_sessions::{ConsoleSessionRow, ConsoleSessions};
 pub use error::StoreError;
 pub use idempotency::{IdempotencyRow, IdempotentRequests};
 pub use open::Store;

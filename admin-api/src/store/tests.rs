@@ -345,6 +345,39 @@ fn token(id: &str, number: u8) -> TokenRow {
 }
 
 #[tokio::test]
+async fn sessions_of_the_console_end_with_their_time_and_their_number() {
+    on_each_database(async |store| {
+        let mut unit = store.begin("console").await.unwrap();
+        let mut owner = token("t1", 1);
+        unit.tokens().insert(&mut owner).await.unwrap();
+        let row = |number: u8| ConsoleSessionRow {
+            id: format!("s{number}"),
+            hash: [number; 32],
+            token: "t1".to_owned(),
+            created_at: 10,
+            last_used_at: 10 + i64::from(number),
+            expires: 100 + i64::from(number),
+        };
+        for number in 0..4 {
+            unit.console_sessions().insert(&row(number)).await.unwrap();
+        }
+        assert!(unit.console_sessions().insert(&row(3)).await.is_err(), "a hash is taken once");
+        assert_eq!(unit.console_sessions().lookup_by_hash(&[2; 32]).await.unwrap(), Some(row(2)));
+        unit.console_sessions().touch("s0", 90).await.unwrap();
+        unit.console_sessions().touch("s0", 80).await.unwrap();
+        assert_eq!(unit.console_sessions().lookup_by_hash(&[0; 32]).await.unwrap().unwrap().last_used_at, 90);
+        assert_eq!(unit.console_sessions().keep_newest("t1", 2).await.unwrap(), 2);
+        assert_eq!(unit.console_sessions().lookup_by_hash(&[1; 32]).await.unwrap(), None);
+        assert_eq!(unit.console_sessions().prune(100).await.unwrap(), 1);
+        assert_eq!(unit.console_sessions().lookup_by_hash(&[0; 32]).await.unwrap(), None);
+        assert!(unit.console_sessions().delete("s3").await.unwrap());
+        assert!(!unit.console_sessions().delete("s3").await.unwrap());
+        unit.save(Vec::new()).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn tokens_are_counted_while_they_can_be_used() {
     on_each_database(async |store| {
         let mut unit = store.begin("tokens").await.unwrap();
@@ -520,4 +553,91 @@ async fn torn_write_leaves_whole_units_only() {
         assert_eq!(head.size, 2 * units as u64, "{length} bytes");
         assert_eq!(reader.ledger().root_at(head.size).await.unwrap(), head.root, "{length} bytes");
     }
+}
+
+/// What account `number` offers to others, in the shape that claims are kept in.
+fn offering(number: u8, to: &[(&str, u8)]) -> AccountRow {
+    let given = |(id, importer): &(&str, u8)| json!({ "id": id, "importer": account_key(*importer), "name": "S" });
+    let given: Vec<_> = to.iter().map(given).collect();
+    AccountRow { claims: json!({ "nats": {}, "given": given }), ..account(number, &format!("n{number}")) }
+}
+
+/// Who offers something to account `number`.
+async fn offering_to(store: &Store, number: u8) -> Vec<AccountKey> {
+    let mut reader = store.read().await.unwrap();
+    let mut found = Vec::new();
+    loop {
+        // Small pages: there is always a next one.
+        let after = found.last().map(AccountKey::to_string);
+        let rows = reader.accounts().list_offering_to(&account_key(number), &Page::new(after, 1)).await.unwrap();
+        if rows.is_empty() {
+            return found;
+        }
+        found.extend(rows.into_iter().map(|row| row.key));
+    }
+}
+
+fn sorted(numbers: &[u8]) -> Vec<AccountKey> {
+    let mut keys: Vec<_> = numbers.iter().map(|number| account_key(*number)).collect();
+    keys.sort_by_key(AccountKey::to_string);
+    keys
+}
+
+#[tokio::test]
+async fn who_offers_to_an_account_is_found_whatever_becomes_of_the_offers() {
+    on_each_database(async |store| {
+        populate(&store).await;
+        let mut unit = store.begin("offer").await.unwrap();
+        let mut first = offering(3, &[("a", 2), ("b", 2), ("c", 1)]);
+        let mut second = offering(4, &[("d", 2)]);
+        let mut third = offering(5, &[]);
+        for row in [&mut first, &mut second, &mut third] {
+            unit.accounts().insert(row).await.unwrap();
+        }
+        unit.save(vec![entry("test.offer")]).await.unwrap();
+        assert_eq!(offering_to(&store, 2).await, sorted(&[3, 4]), "each once");
+        assert_eq!(offering_to(&store, 1).await, sorted(&[3]));
+        assert!(offering_to(&store, 3).await.is_empty());
+
+        let mut unit = store.begin("change").await.unwrap();
+        first.claims = offering(3, &[("c", 1)]).claims;
+        third.claims = offering(5, &[("e", 2)]).claims;
+        second.state = AccountState::Deleted;
+        for row in [&mut first, &mut second, &mut third] {
+            unit.accounts().update(row).await.unwrap();
+        }
+        drop(unit);
+        assert_eq!(offering_to(&store, 2).await, sorted(&[3, 4]), "nothing was saved");
+
+        let mut unit = store.begin("change").await.unwrap();
+        for row in [&mut first, &mut second, &mut third] {
+            row.version = 1;
+            unit.accounts().update(row).await.unwrap();
+        }
+        unit.save(vec![entry("test.change")]).await.unwrap();
+        assert_eq!(offering_to(&store, 2).await, sorted(&[5]));
+        assert_eq!(offering_to(&store, 1).await, sorted(&[3]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn offers_that_were_made_before_there_was_an_index_are_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cordon.db");
+    let store = Store::open(path.to_str().unwrap()).await.unwrap();
+    populate(&store).await;
+    let mut unit = store.begin("offer").await.unwrap();
+    unit.accounts().insert(&mut offering(3, &[("a", 2), ("b", 1)])).await.unwrap();
+    unit.save(vec![entry("test.offer")]).await.unwrap();
+    store.close().await;
+    let mut connection = sqlx::SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+    let before = "drop trigger share_offers_inserted; drop trigger share_offers_changed; drop table share_offers; \
+                  delete from _sqlx_migrations where version = 5";
+    sqlx::raw_sql(before).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let store = Store::open(path.to_str().unwrap()).await.unwrap();
+    assert_eq!(offering_to(&store, 2).await, sorted(&[3]));
+    assert_eq!(offering_to(&store, 1).await, sorted(&[3]));
+    store.close().await;
 }

@@ -3,8 +3,8 @@
 use std::ops::{Deref, DerefMut};
 
 use super::{
-    Accounts, Brokers, Certificates, IdempotentRequests, Operators, Pushes, Session, SigningKeys, StoreError, Tokens,
-    Users, VaultEnvelope,
+    Accounts, Brokers, Certificates, ConsoleSessions, IdempotentRequests, Operators, Pushes, Session, SigningKeys,
+    StoreError, Tokens, Users, VaultEnvelope,
 };
 use crate::ledger::{self, Entry, LeafRef, LedgerLog};
 
@@ -49,6 +49,11 @@ impl Reader {
     /// API tokens.
     pub fn tokens(&mut self) -> Tokens<'_> {
         Tokens::new(&mut self.session)
+    }
+
+    /// Who is signed in at the console.
+    pub fn console_sessions(&mut self) -> ConsoleSessions<'_> {
+        ConsoleSessions::new(&mut self.session)
     }
 
     /// Answers kept for repeated requests.

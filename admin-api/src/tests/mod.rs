@@ -1,6 +1,8 @@
 //! The API from outside: requests into the router, a store on disk, a broker that does as it is told.
 
 mod bodies;
+mod console;
+mod console_forms;
 mod control;
 mod fake;
 mod issuing;
@@ -9,6 +11,7 @@ mod problems;
 mod recording;
 mod rights;
 mod secrets;
+mod shares;
 mod story;
 
 use std::net::SocketAddr;
@@ -104,6 +107,12 @@ impl Ask {
 
     pub(crate) fn json(self, body: &Value) -> Self {
         self.text(body.to_string())
+    }
+
+    /// A form, as a page of the console sends it.
+    pub(crate) fn form(mut self, fields: &[(&str, &str)]) -> Self {
+        self.body = Some(form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish());
+        self.header("content-type", "application/x-www-form-urlencoded").header("sec-fetch-site", "same-origin")
     }
 
     pub(crate) fn text(mut self, body: impl Into<String>) -> Self {

@@ -39,7 +39,7 @@ async fn problems_read_as_they_should() {
             rig.post("accounts", json!({ "name": "orders" })).await,
             json!({
                 "type": "urn:cordon:problem:conflict", "title": "the present state does not allow this", "status": 409,
-                "detail": "there is such a account already, or one of this name",
+                "detail": "there is such an account already, or one of this name",
                 "remedy": "choose another name or key, or change the one that is there", "request_id": "*",
             }),
         ),

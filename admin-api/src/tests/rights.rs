@@ -32,6 +32,7 @@ fn operations(account: &str, operator: &str, user: &str) -> Vec<(String, String)
                 .replace("{token}", "x")
                 .replace("{export}", "0000000000000000")
                 .replace("{import}", "0000000000000000")
+                .replace("{share}", "x")
                 .replace("{activation}", "x");
             assert!(!path.contains('{'), "{path}: fill the parameter in");
             all.push((method.to_uppercase(), path));

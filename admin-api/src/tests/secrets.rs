@@ -7,7 +7,9 @@ use cordon_accounts::creds::Creds;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use super::console::Browser;
 use super::{Ask, Rig};
+use crate::console::table;
 
 /// Every secret that an answer may show.
 fn secrets(answer: &Value) -> Vec<String> {
@@ -86,6 +88,21 @@ async fn a_secret_is_in_the_first_answer_and_nowhere_else() {
     ] {
         everything.push_str(&rig.get(path).await.text);
     }
+    let browser = Browser::open(&rig, rig.owner()).await;
+    let new = format!("/console/accounts/{account}/users/new");
+    let issued = browser.send(&new, &[("name", "bob"), ("once", "k1")]).await.text;
+    let (_, shown) = issued.split_once("readonly spellcheck=\"false\" autocomplete=\"off\">").unwrap();
+    planted.push(Creds::parse(shown.split("</textarea>").next().unwrap()).unwrap().seed.to_text().to_string());
+    planted.push(browser.cookie.split('=').nth(1).unwrap().to_owned());
+    everything.push_str(&browser.send(&new, &[("name", "bob"), ("once", "k1")]).await.text);
+    let user = rig.get(&users).await.expect(200)["items"][0]["key"].as_str().unwrap().to_owned();
+    for page in table().into_iter().filter(|route| route.method == "GET") {
+        let path = page.path.replace("{account}", &account).replace("{user}", &user);
+        let got = browser.get(&path.replace("{share}", "x").replace("{server}", "N1").replace("{cid}", "1")).await;
+        everything.extend(got.headers.values().filter_map(|value| value.to_str().ok()));
+        everything.push_str(&got.text);
+    }
+    planted.push(rig.owner().to_owned());
     for secret in &planted {
         assert!(!everything.contains(secret.as_str()));
     }
@@ -116,9 +133,13 @@ fn nothing_secret_is_logged() {
             rig.post("operators", json!({ "name": "a", "import": { "identity_seed": seed } })).await.expect(201);
             let account = rig.account("orders").await;
             let issued = rig.post(&format!("accounts/{account}/users"), json!({ "name": "ann" })).await.expect(201);
+            let browser = Browser::open(&rig, rig.owner()).await;
+            let page = browser.page("/console/accounts").await;
             rig.push().await;
             let mut planted = secrets(&issued);
             planted.extend([seed.clone(), bad_seed, rig.owner().to_owned()]);
+            planted.push(browser.cookie.split('=').nth(1).unwrap().to_owned());
+            planted.push(super::console::hidden(&page, "form_token"));
             planted
         })
     };

@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod limits;
 pub mod operators;
 pub mod revocations;
+pub mod shares;
 pub mod signing_keys;
 pub mod tokens;
 pub mod users;

@@ -7,8 +7,11 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::*;
 use crate::configured::{ConfiguredUser, ConfiguredUsersBuilder, ConfiguredUsersError, Credential};
+use crate::principal::Method;
 use crate::proof::ConnectCredentials;
 use crate::testing::{House, NONCE, NOW, authenticate, proof, seed, sign};
+
+const TCP: ConnectionType = ConnectionType::Standard;
 
 fn password_user(name: &str, password: &str) -> ConfiguredUser {
     ConfiguredUser::new(name, Credential::Password(SecretString::from(password)), AccountName::global())
@@ -68,7 +71,7 @@ async fn without_configuration_everybody_is_in_the_global_account() {
     let open = authenticator(ConfiguredUsers::builder());
     let principal = authenticate(&open, &named("whoever", "x")).await.unwrap();
     assert_eq!((principal.account, principal.method), (AccountName::global(), Method::Anonymous));
-    assert!(!open.needs_nonce() && !open.announces_authentication() && !open.requires_authentication());
+    assert!(!open.needs_nonce() && !open.announces_authentication(TCP) && !open.requires_authentication(TCP));
 }
 
 #[tokio::test]
@@ -76,7 +79,7 @@ async fn an_empty_list_of_users_lets_nobody_in() {
     let closed = authenticator(ConfiguredUsers::builder().required());
     assert_eq!(outcome(&closed, &ConnectCredentials::default()).await, Err(Reason::MissingCredentials));
     assert_eq!(outcome(&closed, &named("a", "b")).await, Err(Reason::MissingCredentials));
-    assert!(closed.announces_authentication());
+    assert!(closed.announces_authentication(TCP));
 }
 
 #[tokio::test]
@@ -153,7 +156,7 @@ async fn nkey_users_sign_the_nonce() {
 async fn the_no_auth_user_stands_in_for_nothing_only() {
     let users = || ConfiguredUsers::builder().user(password_user("guest", "pw")).user(password_user("alice", "pw"));
     let authenticator = authenticator(users().no_auth_user("guest"));
-    assert!(!authenticator.announces_authentication() && authenticator.requires_authentication());
+    assert!(!authenticator.announces_authentication(TCP) && authenticator.requires_authentication(TCP));
     let principal = authenticate(&authenticator, &ConnectCredentials::default()).await.unwrap();
     assert_eq!((principal.user.as_str(), principal.method), ("guest", Method::NoAuthUser));
     assert!(authenticator.admits_without_connect(ConnectionType::Standard));
@@ -172,6 +175,32 @@ async fn a_user_jwt_means_nothing_in_configured_mode() {
     let open = authenticator(users().no_auth_user("guest"));
     assert_eq!(outcome(&open, &with_creds).await.as_deref(), Ok("guest"));
     assert_eq!(outcome(&authenticator(users()), &with_creds).await, Err(Reason::MissingCredentials));
+}
+
+#[tokio::test]
+async fn the_websocket_listener_may_have_users_of_its_own() {
+    let token = || ConfiguredUsers::builder().token(SecretString::from("web"));
+    let authenticator = authenticator(ConfiguredUsers::builder().user(password_user("alice", "pw")).websocket(token()));
+    let web = ConnectCredentials { auth_token: Some(SecretString::from("web")), ..ConnectCredentials::default() };
+    let alice = named("alice", "pw");
+    for (connect, kind, admitted) in [
+        (&web, ConnectionType::Websocket, true),
+        (&alice, ConnectionType::Websocket, false),
+        (&web, TCP, false),
+        (&alice, TCP, true),
+        (&web, ConnectionType::LeafnodeWs, false),
+    ] {
+        let proof = Proof { connection_type: kind, ..proof(connect) };
+        assert_eq!(authenticator.authenticate(proof, NOW).await.is_ok(), admitted, "{connect:?} over {kind}");
+    }
+    let only_web = super::configured_tests::authenticator(ConfiguredUsers::builder().websocket(token()));
+    for (kind, asked) in [(TCP, false), (ConnectionType::Websocket, true)] {
+        assert_eq!(only_web.requires_authentication(kind), asked, "{kind}");
+        assert_eq!(only_web.announces_authentication(kind), asked, "{kind}");
+        assert_eq!(only_web.admits_without_connect(kind), !asked, "{kind}");
+    }
+    let unknown = ConfiguredUsers::builder().websocket(ConfiguredUsers::builder().no_auth_user("nobody")).build();
+    assert!(unknown.is_err(), "its no_auth_user must be a user, too");
 }
 
 #[tokio::test]

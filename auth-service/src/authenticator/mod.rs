@@ -5,23 +5,27 @@
 //! address; the peer is told the same whatever the cause.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use cordon_accounts::key::{AccountKey, PublicKey};
 use cordon_accounts::name::AccountName;
 use cordon_accounts::reason::Reason;
 
+use crate::account_record::AccountRecord;
+use crate::callout::{self, Caller, Delegation};
 use crate::certificate::CertificateIdentity;
 use crate::clock::Clock;
 use crate::configured::ConfiguredUsers;
 use crate::lookup::AccountLookup;
 pub use crate::method::certificate::CertificateUsers;
+use crate::method::jwt::Decided;
 use crate::method::{self, Attempt, verify_nonce};
 use crate::password::PasswordChecker;
 use crate::principal::{Method, Principal};
 use crate::proof::{ConnectionType, Proof, present};
 use crate::refusal::{ClosePolicy, Refusal};
+use crate::standing::Standing;
 use crate::throttle::{Throttle, ThrottleOptions};
 use crate::trust::Trust;
 use crate::zone::Zone;
@@ -73,6 +77,8 @@ pub struct Authenticator {
     trusted_proxies: Vec<PublicKey>,
     zone: Zone,
     clock: Clock,
+    /// Who asks the services of accounts. Without one, whoever would be a service's to decide about is refused.
+    caller: OnceLock<Caller>,
 }
 
 impl Authenticator {
@@ -85,6 +91,7 @@ impl Authenticator {
             trusted_proxies: Vec::new(),
             zone: Zone::of_this_machine(),
             clock,
+            caller: OnceLock::new(),
         }
     }
 
@@ -106,6 +113,59 @@ impl Authenticator {
         self
     }
 
+    /// Exchanges what operator mode goes by, for connections from now on; nothing changes in another mode.
+    pub fn update_operators(&self, change: impl Fn(&OperatorMode) -> OperatorMode) {
+        self.mode.rcu(|mode| match &**mode {
+            Mode::Operator(operator) => Arc::new(Mode::Operator(change(operator))),
+            Mode::Configured(_) => Arc::clone(mode),
+        });
+    }
+
+    /// Has the services of accounts asked by `caller`; only the first counts.
+    pub fn call_out_by(&self, caller: Caller) {
+        // Another one would have other keys than those that clients were told.
+        let _first = self.caller.set(caller);
+    }
+
+    /// Who asks the services of accounts.
+    pub fn caller(&self) -> Option<&Caller> {
+        self.caller.get()
+    }
+
+    /// Whether a decision may wait for the service of an account.
+    pub fn may_call_out(&self) -> bool {
+        match &**self.mode.load() {
+            Mode::Operator(_) => true,
+            Mode::Configured(users) => users.callout().is_some(),
+        }
+    }
+
+    /// Whether connections of the account `name`, whose claims are `record` in operator mode, may be decided about by
+    /// a service that listens in it.
+    pub fn asks_in(&self, name: &AccountName, record: Option<&AccountRecord>) -> bool {
+        match (&**self.mode.load(), record) {
+            (Mode::Operator(_), Some(record)) => !record.claims.nats.authorization.auth_users.is_empty(),
+            (Mode::Operator(_), None) => false,
+            (Mode::Configured(users), _) => users.callout().is_some_and(|settings| settings.account == *name),
+        }
+    }
+
+    /// Whether `principal` may see the questions to the service of its account, and answer them: by its proved
+    /// identity, never by what a service or its CONNECT says.
+    pub fn answers_callouts(&self, principal: &Principal, record: Option<&AccountRecord>) -> bool {
+        let named = match (&**self.mode.load(), record) {
+            (Mode::Operator(_), Some(record)) => {
+                let service = &record.claims.nats.authorization.auth_users;
+                principal.user_key.is_some_and(|key| service.contains(&key))
+            }
+            (Mode::Operator(_), None) => false,
+            (Mode::Configured(users), _) => users.callout().is_some_and(|settings| {
+                settings.account == principal.account && settings.users.contains(&principal.user)
+            }),
+        };
+        callout::is_service(named, principal)
+    }
+
     /// Puts another mode in force, for connections from now on.
     pub fn replace_mode(&self, mode: Mode) {
         self.mode.store(Arc::new(mode));
@@ -121,18 +181,21 @@ impl Authenticator {
     }
 
     /// What INFO says as `auth_required`: not if a `no_auth_user` stands in.
-    pub fn announces_authentication(&self) -> bool {
+    pub fn announces_authentication(&self, kind: ConnectionType) -> bool {
         match &**self.mode.load() {
             Mode::Operator(_) => true,
-            Mode::Configured(users) => users.is_required() && !users.has_no_auth_user(),
+            Mode::Configured(users) => {
+                let users = users.of_listener(kind);
+                users.is_required() && !users.has_no_auth_user()
+            }
         }
     }
 
     /// Whether a connection must be authenticated before anything else, and so has an authentication timeout.
-    pub fn requires_authentication(&self) -> bool {
+    pub fn requires_authentication(&self, kind: ConnectionType) -> bool {
         match &**self.mode.load() {
             Mode::Operator(_) => true,
-            Mode::Configured(users) => users.is_required(),
+            Mode::Configured(users) => users.of_listener(kind).is_required(),
         }
     }
 
@@ -141,7 +204,19 @@ impl Authenticator {
     pub fn admits_without_connect(&self, kind: ConnectionType) -> bool {
         match &**self.mode.load() {
             Mode::Operator(_) => false,
-            Mode::Configured(users) => !users.is_required() || users.admits_without_connect(kind),
+            Mode::Configured(users) => {
+                let users = users.of_listener(kind);
+                !users.is_required() || users.admits_without_connect(kind)
+            }
+        }
+    }
+
+    /// What the users that are configured now mean for a connection that was accepted earlier; `None` in operator mode.
+    pub fn configured_standing(&self, principal: &Principal) -> Option<Standing> {
+        match &**self.mode.load() {
+            Mode::Operator(_) => None,
+            Mode::Configured(users) if principal.method == Method::Callout => Some(users.standing(principal)),
+            Mode::Configured(users) => Some(users.of_listener(principal.connection_type).standing(principal)),
         }
     }
 
@@ -189,14 +264,44 @@ impl Authenticator {
         };
         let mode = self.mode.load_full();
         let mut principal = match &*mode {
-            Mode::Operator(operator) => method::jwt::authenticate(operator, &attempt).await?,
-            Mode::Configured(users) => self.configured(users, &attempt).await?,
+            Mode::Operator(operator) => self.operator(operator, &attempt).await?,
+            Mode::Configured(users) => match users.callout() {
+                None => self.configured(users.of_listener(attempt.proof.connection_type), &attempt).await?,
+                Some(settings) => {
+                    let listed = users.of_listener(attempt.proof.connection_type);
+                    let decided = self.configured(listed, &attempt).await;
+                    if callout::keeps(users, settings, &attempt, &decided) {
+                        decided?
+                    } else {
+                        self.call_out(&Delegation::Configured(users, settings), &attempt).await?
+                    }
+                }
+            },
         };
+        principal.connection_type = attempt.proof.connection_type;
+        principal.proxied = attempt.proxied;
         if let Some(identity) = &certificate {
             // TLS checks a certificate once; a connection must not outlive it.
             principal.ends_by(identity.not_after, Reason::CertificateExpired);
         }
         Ok(principal)
+    }
+
+    /// User JWTs, and what the service of an account says of them.
+    async fn operator(&self, mode: &OperatorMode, attempt: &Attempt<'_>) -> Result<Principal, Refusal> {
+        match method::jwt::authenticate(mode, attempt).await? {
+            Decided::Principal(principal) => Ok(*principal),
+            Decided::Delegated { account, sentinel } => {
+                self.call_out(&Delegation::Operator { mode, account, sentinel }, attempt).await
+            }
+        }
+    }
+
+    async fn call_out(&self, whom: &Delegation<'_>, attempt: &Attempt<'_>) -> Result<Principal, Refusal> {
+        let nobody = || Refusal::new(Reason::CalloutUnavailable, "this broker calls out to nobody");
+        let caller = self.caller.get().ok_or_else(nobody)?;
+        // In a box: few connections need it, and every connection's task would have room for it.
+        Box::pin(caller.decide(whom, attempt)).await
     }
 
     /// The order of `auth.md` 4.2.
@@ -208,7 +313,7 @@ impl Authenticator {
         let maps_certificates = attempt.proof.map_certificates;
         let nothing = connect.names_nobody(users.has_nkeys());
         if nothing && !(maps_certificates && users.has_users()) {
-            return stand_in(users, attempt);
+            return users.stand_in(attempt);
         }
         if users.has_nkeys()
             && let Some(nkey) = present(connect.nkey.as_deref())
@@ -223,8 +328,8 @@ impl Authenticator {
         {
             return method::password::authenticate(users, attempt, name, &self.passwords).await;
         }
-        if let Some(token) = users.configured_token() {
-            return method::token::authenticate(token, attempt, &self.passwords).await;
+        if let Some(user) = users.token_user() {
+            return method::token::authenticate(user, attempt, &self.passwords).await;
         }
         Err(Refusal::new(
             Reason::MissingCredentials,
@@ -247,15 +352,6 @@ impl Authenticator {
         Err(Refusal::new(Reason::ProxyRequired, "`proxy_sig` is of no trusted proxy")
             .closing(ClosePolicy::PROXY_NOT_TRUSTED))
     }
-}
-
-/// Admits a connection that presented nothing as the `no_auth_user`. A wrong credential never comes here.
-fn stand_in(users: &ConfiguredUsers, attempt: &Attempt<'_>) -> Result<Principal, Refusal> {
-    let Some(user) = users.no_auth_user(attempt.proof.connection_type) else {
-        return Err(Refusal::new(Reason::MissingCredentials, "no credentials were presented"));
-    };
-    user.admits(attempt)?;
-    Ok(user.principal(Method::NoAuthUser))
 }
 
 /// Reads the verified leaf, if there is one, and refuses one that ended: a resumed TLS session is not

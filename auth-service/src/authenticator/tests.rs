@@ -8,6 +8,7 @@ use data_encoding::{BASE64, BASE64URL_NOPAD};
 use secrecy::SecretString;
 
 use super::*;
+use crate::principal::Method;
 use crate::proof::ConnectCredentials;
 use crate::testing::{FakeResolver, House, NONCE, NOW, TestUser, account_key, authenticate, proof, seed, sign};
 
@@ -355,6 +356,6 @@ async fn no_secret_stands_in_a_refusal() {
 fn operator_mode_needs_a_nonce_and_announces_authentication() {
     let authenticator = House::new().authenticator();
     assert!(authenticator.needs_nonce());
-    assert!(authenticator.announces_authentication());
+    assert!(authenticator.announces_authentication(ConnectionType::Standard));
     assert!(!authenticator.admits_without_connect(ConnectionType::Standard));
 }

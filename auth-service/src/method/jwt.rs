@@ -8,7 +8,7 @@ use std::sync::Arc;
 use cordon_accounts::claims::{self, ClaimsError, Presence, User, UserTemplate, Verified};
 use cordon_accounts::explain;
 use cordon_accounts::key::{AccountKey, UserKey};
-use cordon_accounts::permissions::Permissions;
+use cordon_accounts::permissions::{Permissions, PermissionsError};
 use cordon_accounts::reason::Reason;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -18,12 +18,33 @@ use crate::authenticator::OperatorMode;
 use crate::principal::{Method, Principal, ScopeDigest};
 use crate::proof::{ConnectionType, present};
 use crate::refusal::{ClosePolicy, Refusal};
+use crate::stand_in;
 
 /// A user JWT, and what counts as possession of its key.
 struct Presented<'a> {
     token: std::borrow::Cow<'a, str>,
+    possession: Possession,
+}
+
+/// What counts as possession of the key of a user JWT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Possession {
     /// The TLS layer verified a certificate that the configuration maps to this very JWT.
-    by_certificate: bool,
+    Certificate,
+    /// A service will be asked who it is; the JWT only says which.
+    Delegated,
+    /// The key's signature over the nonce, unless the JWT is a bearer token.
+    Nonce,
+    /// A service answered with a JWT about a key made for this one question.
+    Vouched,
+}
+
+/// What came of a user JWT.
+pub(crate) enum Decided {
+    /// The connection is this.
+    Principal(Box<Principal>),
+    /// The service of the account says who it is.
+    Delegated { account: Arc<AccountRecord>, sentinel: Box<Verified<User>> },
 }
 
 /// What applies to the user after a scope had its say.
@@ -32,38 +53,49 @@ struct Effective {
     scope: Option<ScopeDigest>,
 }
 
-/// Turns a user JWT into a principal.
-pub(crate) async fn authenticate(mode: &OperatorMode, attempt: &Attempt<'_>) -> Result<Principal, Refusal> {
+/// Turns a user JWT into a principal, or finds out whose decision that is.
+pub(crate) async fn authenticate(mode: &OperatorMode, attempt: &Attempt<'_>) -> Result<Decided, Refusal> {
     let presented = find_token(mode, attempt)?;
     let user: Verified<User> = claims::decode(&presented.token).map_err(|error| undecodable(&error))?;
     let user_text = user.subject.to_string();
-    check(mode, attempt, &presented, &user).await.map_err(|refusal| refusal.of_user(&user_text))
+    check(mode, attempt, presented.possession, user).await.map_err(|refusal| refusal.of_user(&user_text))
 }
 
 async fn check(
     mode: &OperatorMode,
     attempt: &Attempt<'_>,
-    presented: &Presented<'_>,
-    user: &Verified<User>,
-) -> Result<Principal, Refusal> {
+    possession: Possession,
+    user: Verified<User>,
+) -> Result<Decided, Refusal> {
     let user_key = UserKey::try_from(user.subject)
         .map_err(|error| Refusal::new(Reason::MalformedCredentials, error.to_string()))?;
     require_proxy(user.nats.template.proxy_required, attempt)?;
-    require_valid(user, attempt.now)?;
-    let account_key = account_of(user)?;
+    require_valid(&user, attempt.now)?;
+    let account_key = account_of(&user)?;
     require_pinned(mode, &account_key)?;
     let account = mode
         .accounts
         .account(&account_key, attempt.now)
         .await
         .map_err(|error| Refusal::new(error.reason(), error.to_string()))?;
-    check_in_account(attempt, presented, user, user_key, &account).map_err(|refusal| refusal.in_account(&account.name))
+    // The service's own users prove themselves: only they can answer. It is the key of the JWT that says so, whatever
+    // else CONNECT names.
+    let service = &account.claims.nats.authorization.auth_users;
+    let delegated = !service.is_empty() && !service.contains(&user_key);
+    let possession = if delegated { Possession::Delegated } else { possession };
+    let principal = check_in_account(attempt, possession, &user, user_key, &account)
+        .map_err(|refusal| refusal.in_account(&account.name))?;
+    Ok(if delegated {
+        Decided::Delegated { account, sentinel: Box::new(user) }
+    } else {
+        Decided::Principal(Box::new(principal))
+    })
 }
 
 /// Steps 9 to 18: everything that depends on the account. Nothing here waits or looks anything up.
-fn check_in_account(
+pub(crate) fn check_in_account(
     attempt: &Attempt<'_>,
-    presented: &Presented<'_>,
+    possession: Possession,
     user: &Verified<User>,
     user_key: UserKey,
     account: &AccountRecord,
@@ -73,11 +105,13 @@ fn check_in_account(
     // nats-server asks only the user's own flag; a scope that wants a proxy must get one too.
     require_proxy(template.proxy_required, attempt)?;
     require_current(account, attempt.now)?;
-    if template.bearer_token && account.claims.nats.limits.disallow_bearer {
+    // The sentinel of a callout opens nothing by itself: whether it is a bearer token does not matter.
+    let may_bear = possession == Possession::Delegated || !account.claims.nats.limits.disallow_bearer;
+    if template.bearer_token && !may_bear {
         return Err(Refusal::new(Reason::BearerNotAllowed, "the account refuses bearer tokens"));
     }
     require_connection_type(&template.allowed_connection_types, attempt.proof.connection_type)?;
-    if !template.bearer_token && !presented.by_certificate {
+    if !template.bearer_token && possession == Possession::Nonce {
         attempt.require_possession(&user_key)?;
     }
     if account.claims.revokes(user) {
@@ -87,10 +121,10 @@ fn check_in_account(
     require_network(template, attempt)?;
     let window_end = require_time(template, attempt)?;
     let mut principal = bind(user, user_key, account, &effective)?;
-    principal.method = match (presented.by_certificate, template.bearer_token) {
-        (true, _) => Method::Certificate,
-        (false, true) => Method::Bearer,
-        (false, false) => Method::Jwt,
+    principal.method = match (possession, template.bearer_token) {
+        (Possession::Certificate, _) => Method::Certificate,
+        (_, true) => Method::Bearer,
+        (_, false) => Method::Jwt,
     };
     if user.expires > 0 {
         principal.ends_by(user.expires, Reason::Expired);
@@ -101,25 +135,34 @@ fn check_in_account(
     Ok(principal)
 }
 
+/// Steps 4, 12, 15 and 16, for a user of no account that has claims: by which way, from where and when it may connect.
+/// Yields the moment at which the time range that holds now ends, if ranges are set.
+pub(crate) fn require_conditions(template: &UserTemplate, attempt: &Attempt<'_>) -> Result<Option<i64>, Refusal> {
+    require_proxy(template.proxy_required, attempt)?;
+    require_connection_type(&template.allowed_connection_types, attempt.proof.connection_type)?;
+    require_network(template, attempt)?;
+    require_time(template, attempt)
+}
+
 /// Step 2: the JWT of CONNECT, for MQTT the password, the JWT a certificate is mapped to, or the sentinel.
 fn find_token<'a>(mode: &'a OperatorMode, attempt: &Attempt<'a>) -> Result<Presented<'a>, Refusal> {
     let connect = attempt.proof.connect;
-    let presented = |token: &'a str, by_certificate| Presented { token: token.into(), by_certificate };
+    let presented = |token: &'a str, possession| Presented { token: token.into(), possession };
     if let Some(token) = present(connect.jwt.as_deref()) {
-        return Ok(presented(token, false));
+        return Ok(presented(token, Possession::Nonce));
     }
     let over_mqtt = matches!(attempt.proof.connection_type, ConnectionType::Mqtt | ConnectionType::MqttWs);
     if over_mqtt && let Some(token) = present(connect.pass.as_ref().map(SecretString::expose_secret)) {
-        return Ok(presented(token, false));
+        return Ok(presented(token, Possession::Nonce));
     }
     if attempt.proof.map_certificates
         && let Some(identity) = attempt.certificate
         && let Some(token) = mode.certificate_users.find(identity)
     {
-        return Ok(presented(token, true));
+        return Ok(presented(token, Possession::Certificate));
     }
     match &mode.default_sentinel {
-        Some(sentinel) => Ok(presented(sentinel, false)),
+        Some(sentinel) => Ok(presented(sentinel, Possession::Nonce)),
         None => Err(Refusal::new(Reason::MissingCredentials, "no user JWT was presented: connect with a creds file")),
     }
 }
@@ -157,7 +200,7 @@ fn require_valid(user: &Verified<User>, now: i64) -> Result<(), Refusal> {
 }
 
 /// Step 6.
-fn account_of(user: &Verified<User>) -> Result<AccountKey, Refusal> {
+pub(crate) fn account_of(user: &Verified<User>) -> Result<AccountKey, Refusal> {
     match user.nats.issuer_account {
         Some(account) => Ok(account),
         None => AccountKey::try_from(user.issuer)
@@ -166,7 +209,7 @@ fn account_of(user: &Verified<User>) -> Result<AccountKey, Refusal> {
 }
 
 /// Step 7. The system account is always among the pinned.
-fn require_pinned(mode: &OperatorMode, account: &AccountKey) -> Result<(), Refusal> {
+pub(crate) fn require_pinned(mode: &OperatorMode, account: &AccountKey) -> Result<(), Refusal> {
     let Some(pinned) = &mode.pinned_accounts else {
         return Ok(());
     };
@@ -245,13 +288,15 @@ fn bind(
     effective: &Effective,
 ) -> Result<Principal, Refusal> {
     let template = &effective.template;
+    let invalid = |error: PermissionsError| Refusal::new(Reason::ClaimsInvalid, error.to_string());
     let inherits = template.permissions.is_empty();
     let permissions = if inherits {
         Arc::clone(&account.default_permissions)
+    } else if account.stands_in {
+        let narrowed = stand_in::narrowed(account.key, &template.permissions).map_err(invalid)?;
+        Arc::new(Permissions::compile(&narrowed).map_err(invalid)?)
     } else {
-        let compiled = Permissions::compile(&template.permissions)
-            .map_err(|error| Refusal::new(Reason::ClaimsInvalid, error.to_string()))?;
-        Arc::new(compiled)
+        Arc::new(Permissions::compile(&template.permissions).map_err(invalid)?)
     };
     let own_limits = template.limits.connection();
     let mut principal = Principal::bare(account.name.clone(), user_key.to_string(), Method::Jwt);

@@ -277,6 +277,21 @@ impl Resolver for DirectoryResolver {
         Ok(true)
     }
 
+    fn rescan(&self, now: i64) -> Result<Option<bool>, ResolverError> {
+        let _writing = self.writing.lock();
+        let failed = |error| failure("read", String::new(), error);
+        let mut fresh = Index::default();
+        for entry in fs::read_dir(&self.directory).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            let Some(stem) = name.to_str().and_then(|name| name.strip_suffix(SUFFIX)) else { continue };
+            if let Some((key, known)) = read_known(&self.directory, stem, now) {
+                fresh.insert(key, known);
+            }
+        }
+        *self.index.write() = fresh;
+        Ok(Some(!self.options.cache))
+    }
+
     fn list(&self, now: i64) -> Vec<AccountKey> {
         self.index.read().list(now)
     }

@@ -44,6 +44,12 @@ impl Resolver for MemoryResolver {
         Err(ResolverError::DeleteNotAllowed)
     }
 
+    fn forget(&self, key: &AccountKey) -> bool {
+        let mut held = self.held.write();
+        held.index.known.remove(key);
+        held.tokens.remove(key).is_some()
+    }
+
     fn list(&self, now: i64) -> Vec<AccountKey> {
         self.held.read().index.list(now)
     }

@@ -9,6 +9,7 @@
 mod directory;
 mod index;
 mod memory;
+mod none;
 mod pack;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use crate::account_record::AccountRecord;
 pub use directory::{DeleteMode, DirectoryOptions, DirectoryResolver, OpenError};
 pub use index::StoreHash;
 pub use memory::MemoryResolver;
+pub use none::NoResolver;
 pub use pack::{MergeReport, PackError, PackLine, merge_pack};
 
 /// What may replace what.
@@ -107,6 +109,22 @@ pub trait Resolver: fmt::Debug + Send + Sync {
     ///
     /// [`ResolverError`]: not allowed, or a disk that failed.
     fn remove(&self, key: &AccountKey) -> Result<bool, ResolverError>;
+
+    /// Forgets an account that the configuration brought and no longer does; says whether it was there. A store that
+    /// keeps accounts over a restart keeps it.
+    fn forget(&self, _key: &AccountKey) -> bool {
+        false
+    }
+
+    /// Looks anew at what is stored, where others may have changed it; `None` where nobody else can have. `true` if what
+    /// is not there now is gone for good.
+    ///
+    /// # Errors
+    ///
+    /// [`ResolverError::Io`]; what was known before is known still.
+    fn rescan(&self, _now: i64) -> Result<Option<bool>, ResolverError> {
+        Ok(None)
+    }
 
     /// The keys of all accounts whose JWTs are not expired at `now`, in order.
     fn list(&self, now: i64) -> Vec<AccountKey>;

@@ -1,4 +1,7 @@
-//! What a changed account JWT means for those already connected (`auth.md` 7), as a pure function.
+//! What a changed account JWT means for those already connected (`auth.md` 7), and a changed configuration
+//! ([`configured`]), as pure functions.
+
+mod configured;
 
 use std::sync::Arc;
 
@@ -7,6 +10,7 @@ use cordon_accounts::permissions::Permissions;
 use cordon_accounts::reason::Reason;
 
 use crate::account_record::{AccountRecord, Signer};
+use crate::configured::ConfiguredUser;
 use crate::principal::Principal;
 use crate::refusal::ClosePolicy;
 
@@ -18,7 +22,13 @@ pub struct PrincipalUpdate {
     pub limits: ConnectionLimits,
     /// The permissions in force from now on, if they changed: existing subscriptions must be checked again.
     pub permissions: Option<Arc<Permissions>>,
+    /// The user as it is configured now; `None` leaves the one before.
+    pub configured: Option<Arc<ConfiguredUser>>,
 }
+
+/// Whether a connection may stay, and what changes for it; or the reason to log, and how it ends: with which text, or
+/// silently.
+pub type Standing = Result<PrincipalUpdate, (Reason, ClosePolicy)>;
 
 impl PrincipalUpdate {
     /// Puts the update in force.
@@ -26,6 +36,10 @@ impl PrincipalUpdate {
         principal.limits = self.limits;
         if let Some(permissions) = &self.permissions {
             principal.permissions = Arc::clone(permissions);
+        }
+        if let Some(user) = &self.configured {
+            principal.own_limits = user.limits;
+            principal.configured = Some(Arc::clone(user));
         }
     }
 }
@@ -38,11 +52,7 @@ impl PrincipalUpdate {
 /// # Errors
 ///
 /// The reason to log, and how the connection ends: with which text, or silently.
-pub fn still_valid(
-    principal: &Principal,
-    account: &AccountRecord,
-    now: i64,
-) -> Result<PrincipalUpdate, (Reason, ClosePolicy)> {
+pub fn still_valid(principal: &Principal, account: &AccountRecord, now: i64) -> Standing {
     if principal.account != account.name {
         return Err((Reason::CredentialsChanged, ClosePolicy::SILENT));
     }
@@ -64,6 +74,7 @@ pub fn still_valid(
     Ok(PrincipalUpdate {
         limits: principal.own_limits.min(account.limits),
         permissions: inherited.then(|| Arc::clone(&account.default_permissions)),
+        configured: None,
     })
 }
 

@@ -1,14 +1,16 @@
 //! One attack on one fresh server: quiet, under attack, quiet again.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use super::apart::Apart;
 use super::assault::{Order, Tally};
 use super::ground::Site;
 use super::report::Row;
@@ -25,7 +27,16 @@ const BEFORE: usize = 0;
 const DURING: usize = 1;
 const AFTER: usize = 2;
 /// How often the tenant opens a connection besides.
-const CONNECT_EVERY: Duration = Duration::from_millis(100);
+const CONNECT_EVERY: Duration = Duration::from_millis(250);
+
+/// How attacks are made.
+#[derive(Clone, Copy)]
+pub(crate) struct How {
+    /// As briefly as possible.
+    pub(crate) smoke: bool,
+    /// On a second server, which nobody else uses: what the tenant feels then is the machine's and not the server's.
+    pub(crate) aside: bool,
+}
 
 /// How long each part takes.
 struct Lengths {
@@ -45,6 +56,7 @@ struct Seen {
 }
 
 /// New connections of the tenant during the attack.
+#[derive(Default)]
 struct Connects {
     latencies: Histogram,
     failed: u64,
@@ -55,21 +67,34 @@ struct Connects {
 /// # Errors
 ///
 /// When the tenant loses a message or its connection, the server ends, or the attack could not be made.
-pub(super) fn run(contender: &Contender, attack: &Attack, round: usize, smoke: bool) -> Result<Row> {
-    let lengths = if smoke {
+pub(super) fn run(contender: &Contender, attack: &Attack, round: usize, how: How) -> Result<Row> {
+    let lengths = if how.smoke {
         Lengths {
             quiet: Duration::from_millis(300),
             attack: Duration::from_millis(700),
             rest: Duration::from_millis(100),
         }
     } else {
-        Lengths { quiet: Duration::from_secs(4), attack: Duration::from_secs(5), rest: Duration::from_secs(3) }
+        Lengths { quiet: Duration::from_secs(6), attack: Duration::from_secs(15), rest: Duration::from_secs(3) }
     };
     let folder = tempfile::Builder::new().prefix("cordon-bench-").tempdir()?;
     let site = Site::create(attack.ground, folder.path())?;
     let mut server = contender.start(&site.security)?;
+    let aside = how.aside.then(|| contender.start(&site.security)).transpose()?;
+    let apart = Apart::from_the_attacker();
     let dialer = site.security.dialer(server.address(), 0);
-    let seen = beside(&dialer, |phases| phased(&server, attack, &site, &dialer, phases, &lengths, folder.path()));
+    let scene = Scene {
+        server: &server,
+        target: aside.as_ref().unwrap_or(&server).address(),
+        attack,
+        site: &site,
+        dialer: &dialer,
+        lengths: &lengths,
+        folder: folder.path(),
+        processor: apart.attackers(),
+    };
+    let seen = beside(&dialer, |phases| phased(&scene, phases));
+    drop((apart, aside));
     server.check()?;
     let (seen, testimony) = seen.with_context(|| format!("the server printed:\n{}\nand then", server.output()))?;
     if seen.tally.attempts == 0 {
@@ -102,57 +127,77 @@ pub(super) fn run(contender: &Contender, attack: &Attack, round: usize, smoke: b
     })
 }
 
-fn phased(
-    server: &Running,
-    attack: &Attack,
-    site: &Site,
-    dialer: &Dialer,
-    phases: &Phases,
-    lengths: &Lengths,
-    folder: &Path,
-) -> Result<Seen> {
+/// What an episode is about.
+struct Scene<'a> {
+    server: &'a Running,
+    /// Whom the attacker turns on.
+    target: SocketAddr,
+    attack: &'a Attack,
+    site: &'a Site,
+    dialer: &'a Dialer,
+    lengths: &'a Lengths,
+    folder: &'a Path,
+    /// The attacker's own.
+    processor: Option<usize>,
+}
+
+/// All phases, with the tenant opening connections beside its requests in each of them.
+fn phased(scene: &Scene<'_>, phases: &Phases) -> Result<Seen> {
+    let stage = AtomicUsize::new(BEFORE);
+    thread::scope(|scope| {
+        let connecting = scope.spawn(|| Ok(keep_connecting(scene.dialer, &stage)));
+        let seen = through(scene, phases, &stage);
+        stage.store(PHASES, Relaxed);
+        let connects = joined(connecting)?;
+        Ok(Seen { connects, ..seen? })
+    })
+}
+
+fn through(scene: &Scene<'_>, phases: &Phases, stage: &AtomicUsize) -> Result<Seen> {
+    let Scene { server, attack, site, lengths, .. } = scene;
     phases.enter(PHASES, lengths.rest / 2)?;
     phases.enter(BEFORE, lengths.quiet)?;
     phases.leave();
 
     let order = Order {
         kind: attack.kind,
-        target: server.address(),
+        target: scene.target,
         per_second: attack.per_second,
         at_once: attack.at_once,
         addresses: attack.addresses,
+        processor: scene.processor,
         seconds: lengths.attack.as_secs_f64(),
         known: site.known.as_deref().map(super::assault::Known::of).transpose()?,
         certificate: site.certificate.clone(),
     };
     let memory = rss_kib(server.pid())?;
-    let over = AtomicBool::new(false);
-    let (tally, seconds, cpu, connects) = thread::scope(|scope| {
-        let assault = scope.spawn(|| assault(&order, folder));
-        let connecting = scope.spawn(|| Ok(keep_connecting(dialer, &over)));
+    stage.store(DURING, Relaxed);
+    let (tally, seconds, cpu) = thread::scope(|scope| {
+        let assault = scope.spawn(|| assault(&order, scene.folder));
         let (start, cpu) = (Instant::now(), cpu_seconds(server.pid()));
         let entered = phases.enter(DURING, lengths.attack);
         phases.leave();
         let (seconds, cpu) = (start.elapsed().as_secs_f64(), cpu.and_then(|cpu| Ok(cpu_seconds(server.pid())? - cpu)));
-        over.store(true, Relaxed);
-        let (tally, connects) = (joined(assault), joined(connecting));
+        let tally = joined(assault);
         entered?;
-        anyhow::Ok((tally?, seconds, cpu?, connects?))
+        anyhow::Ok((tally?, seconds, cpu?))
     })?;
+    stage.store(AFTER, Relaxed);
     let growth = (peak_rss_kib(server.pid())? - memory).max(0.0) / 1024.0;
 
     phases.enter(PHASES, lengths.rest)?;
     phases.enter(AFTER, lengths.quiet)?;
     phases.leave();
-    Ok(Seen { tally, seconds, cpu, growth, connects })
+    Ok(Seen { tally, seconds, cpu, growth, connects: Connects::default() })
 }
 
-/// Runs the attacker's process, with the lowest priority, until it has ended by itself.
+/// Runs the attacker's process until it has ended by itself. It has what processor time others leave and gives way to them
+/// at once (`SCHED_IDLE`): with a low priority alone it would keep its turn of milliseconds while the server waits.
 fn assault(order: &Order, folder: &Path) -> Result<Tally> {
     let file = folder.join("order.json");
     fs::write(&file, serde_json::to_vec(order)?)?;
-    let output = Command::new("nice")
-        .args(["-n", "19"])
+    let output = Command::new("chrt")
+        .args(["--idle", "0"])
         .arg(std::env::current_exe()?)
         .arg("assault")
         .arg(&file)
@@ -165,19 +210,23 @@ fn assault(order: &Order, folder: &Path) -> Result<Tally> {
     serde_json::from_slice(&output.stdout).context("the attacker's report cannot be read")
 }
 
-/// Connects as the tenant again and again. That one fails is part of the picture, and no error.
-fn keep_connecting(dialer: &Dialer, over: &AtomicBool) -> Connects {
-    let mut connects = Connects { latencies: Histogram::default(), failed: 0 };
-    while !over.load(Relaxed) {
+/// Connects as the tenant again and again until the last stage is over; what is counted are those during the attack. That
+/// one fails is part of the picture, and no error.
+fn keep_connecting(dialer: &Dialer, stage: &AtomicUsize) -> Connects {
+    let mut connects = Connects::default();
+    loop {
+        let now = stage.load(Relaxed);
+        if now == PHASES {
+            return connects;
+        }
         let start = Instant::now();
-        match dialer.connect_idle("") {
-            Ok(link) => {
-                connects.latencies.record(start.elapsed());
-                drop(link);
+        let link = dialer.connect_idle("");
+        if now == DURING {
+            match link {
+                Ok(_) => connects.latencies.record(start.elapsed()),
+                Err(_) => connects.failed += 1,
             }
-            Err(_) => connects.failed += 1,
         }
         thread::sleep(CONNECT_EVERY);
     }
-    connects
 }

@@ -1,11 +1,12 @@
 //! What a tenant feels while others attack the server: its requests are timed quiet, during each attack, and quiet again.
 //!
 //! Rule: its p99 during an attack is at most twice its quiet one, the server's memory grows by no more than the attack's
-//! bound, and no message is lost. The attacker is a process of its own with the lowest priority ([`assault`]) and a fixed
-//! rate, so that on a machine without cores to spare it takes as little as possible from the server that it attacks.
+//! bound, and no message is lost. The attacker is a process of its own ([`assault`]) with a fixed rate, on a processor
+//! that the tenant does not use ([`apart`]), and gives way to the server there: in truth it is another machine.
 //!
 //! To add an attack: say in [`all`] what it does and how much it may cost, and in `assault` how it is done.
 
+mod apart;
 pub(crate) mod assault;
 mod episode;
 mod ground;
@@ -16,6 +17,7 @@ use std::io::Write as _;
 use anyhow::{Result, bail};
 
 use self::assault::Kind;
+pub(crate) use self::episode::How;
 use self::ground::Ground;
 pub(crate) use self::report::{Row, markdown, save};
 use crate::contender::Contender;
@@ -131,7 +133,7 @@ pub(crate) fn measure(
     contenders: &[Contender],
     attacks: &[Attack],
     rounds: usize,
-    smoke: bool,
+    how: How,
 ) -> (Vec<Row>, Vec<String>) {
     let (mut rows, mut failures) = (Vec::new(), Vec::new());
     for round in 0..rounds {
@@ -140,7 +142,7 @@ pub(crate) fn measure(
                 if position > 0 && !attack.with_nats {
                     continue;
                 }
-                match episode::run(contender, attack, round, smoke) {
+                match episode::run(contender, attack, round, how) {
                     Ok(row) => rows.push(row),
                     Err(error) => failures.push(format!("{}, {}: {error:#}", attack.name, contender.name)),
                 }

@@ -52,6 +52,11 @@ impl Contender {
         })
     }
 
+    /// The same server under another name.
+    pub(crate) fn called(self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self }
+    }
+
     /// The first line that the binary prints for `--version`.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::{Contender, Kind, config};
@@ -53,9 +54,30 @@ impl Running {
     ///
     /// When it cannot be run again.
     pub(crate) fn restart(&mut self, security: &Security) -> Result<()> {
-        self.child.kill()?;
-        self.child.wait()?;
+        // It may have been stopped before.
+        if self.child.try_wait()?.is_none() {
+            self.child.kill()?;
+            self.child.wait()?;
+        }
         self.child = spawn(&self.contender, self.folder.path(), self.address, security)?;
+        Ok(())
+    }
+
+    /// Asks the server to end, and waits until it has; it can be started again by [`Running::restart`].
+    ///
+    /// # Errors
+    ///
+    /// When it does not end within a minute.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a process without an id")?;
+        kill_process(pid, Signal::TERM)?;
+        let start = Instant::now();
+        while self.child.try_wait()?.is_none() {
+            if start.elapsed() > START_PATIENCE {
+                bail!("the server did not end within {} s", START_PATIENCE.as_secs());
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
         Ok(())
     }
 

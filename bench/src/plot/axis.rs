@@ -4,7 +4,7 @@ use crate::spread::short;
 
 /// How an axis is divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scale {
+pub(crate) enum Scale {
     /// From 0.
     Linear,
     /// Every factor of ten is as long; has no 0.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::axis::{Axis, Scale, bytes, number};
 use super::ink::{LIMIT_INK, STYLE, marker};
-use super::sweep::{Chart, Sweep};
+use super::sweep::{Chart, Growth};
 use crate::record::LIMIT;
 use crate::spread::Spread;
 
@@ -41,7 +41,7 @@ impl Field {
 }
 
 /// The plot of `curves`. Writing to a `String` cannot fail.
-pub(super) fn svg(sweep: &Sweep, chart: &Chart, curves: &[Curve<'_>]) -> String {
+pub(super) fn svg(growth: &Growth, chart: &Chart, curves: &[Curve<'_>]) -> String {
     let all = || curves.iter().flat_map(|curve| &curve.points);
     let (low, high) = all().fold((f64::MAX, 0.0f64), |(low, high), (_, y)| (low.min(y.low), high.max(y.high)));
     let (first, last) = all().fold((f64::MAX, 0.0f64), |(low, high), (x, _)| (low.min(*x), high.max(*x)));
@@ -52,11 +52,11 @@ pub(super) fn svg(sweep: &Sweep, chart: &Chart, curves: &[Curve<'_>]) -> String 
          <rect class=\"card\" x=\".5\" y=\".5\" width=\"{2}\" height=\"{3}\" rx=\"6\"/>\n\
          <text class=\"title\" x=\"{LEFT}\" y=\"26\">{0}</text>\n",
         chart.title,
-        sweep.axis,
+        growth.axis,
         WIDTH - 1.0,
         HEIGHT - 1.0,
     );
-    text.push_str(&axes(sweep, chart, &field));
+    text.push_str(&axes(growth, chart, &field));
     text.push_str(&legend(curves));
     for (index, curve) in curves.iter().enumerate() {
         text.push_str(&drawn(curve, ink(index, curve), &field));
@@ -66,7 +66,7 @@ pub(super) fn svg(sweep: &Sweep, chart: &Chart, curves: &[Curve<'_>]) -> String 
 }
 
 /// Lines and their values on both axes, and what the axes are.
-fn axes(sweep: &Sweep, chart: &Chart, field: &Field) -> String {
+fn axes(growth: &Growth, chart: &Chart, field: &Field) -> String {
     let (bottom, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
     let mut text = String::new();
     for value in field.y.lines() {
@@ -75,13 +75,13 @@ fn axes(sweep: &Sweep, chart: &Chart, field: &Field) -> String {
         let (x, y, label) = (LEFT - 8.0, y + 4.0, number(value));
         let _ = writeln!(text, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"end\">{label}</text>");
     }
-    for point in sweep.points {
+    for point in growth.points {
         let value = *point as f64;
         let place = field.x.place(value);
         if !(-0.001..=1.001).contains(&place) {
             continue;
         }
-        let (x, label) = (field.x(value), if sweep.in_bytes { bytes(value) } else { number(value) });
+        let (x, label) = (field.x(value), if growth.in_bytes { bytes(value) } else { number(value) });
         let _ = writeln!(text, "<line class=\"line\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{bottom}\"/>");
         let _ = writeln!(text, "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{label}</text>", bottom + 18.0);
     }
@@ -90,7 +90,7 @@ fn axes(sweep: &Sweep, chart: &Chart, field: &Field) -> String {
         text,
         "<text x=\"{middle_x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
         HEIGHT - 16.0,
-        sweep.axis
+        growth.axis
     );
     let _ = writeln!(
         text,

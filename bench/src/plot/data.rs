@@ -54,18 +54,18 @@ impl Data {
     /// # Errors
     ///
     /// When the file cannot be written.
-    pub(super) fn save(&self, path: &Path) -> Result<()> {
+    pub(crate) fn save(&self, path: &Path) -> Result<()> {
         let file = File::create(path).with_context(|| format!("cannot write `{}`", path.display()))?;
         Ok(serde_json::to_writer_pretty(BufWriter::new(file), self)?)
     }
 
     /// Adds a run.
-    pub(super) fn push(&mut self, sweep: &str, at: usize, round: usize, server: &str, figures: Vec<Figure>) {
+    pub(crate) fn push(&mut self, sweep: &str, at: usize, round: usize, server: &str, figures: Vec<Figure>) {
         self.points.push(Point { sweep: sweep.to_owned(), at, round, server: server.to_owned(), figures });
     }
 
     /// The rounds of `server` at one point.
-    pub(super) fn values(&self, sweep: &str, at: usize, server: &str, metric: Metric) -> Vec<f64> {
+    pub(crate) fn values(&self, sweep: &str, at: usize, server: &str, metric: Metric) -> Vec<f64> {
         let runs = self.points.iter().filter(|run| run.sweep == sweep && run.at == at && run.server == server);
         runs.filter_map(|run| run.figures.iter().find(|figure| figure.metric == metric))
             .map(|found| found.value)

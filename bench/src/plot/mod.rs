@@ -13,8 +13,10 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
+pub(crate) use self::axis::Scale;
 use self::chart::Curve;
 pub(crate) use self::data::Data;
+pub(crate) use self::sweep::{Growth, chart};
 use self::sweep::{SWEEPS, Sweep};
 use crate::compare::{Plan, in_turn, note, one_run};
 use crate::process::open_files_max;
@@ -35,15 +37,15 @@ const SMOKE_POINTS: usize = 2;
 ///
 /// When a name is unknown.
 pub(crate) fn measure(plan: &Plan, names: &[String], smoke: bool, data: &mut Data) -> Result<()> {
-    if let Some(unknown) = names.iter().find(|name| SWEEPS.iter().all(|sweep| sweep.name != name.as_str())) {
-        let known: Vec<_> = SWEEPS.iter().map(|sweep| sweep.name).collect();
+    if let Some(unknown) = names.iter().find(|name| SWEEPS.iter().all(|sweep| sweep.growth.name != name.as_str())) {
+        let known: Vec<_> = SWEEPS.iter().map(|sweep| sweep.growth.name).collect();
         bail!("there is no sweep `{unknown}`; there are {}", known.join(", "));
     }
     for round in 0..plan.rounds {
         for sweep in &SWEEPS {
-            if names.is_empty() || names.iter().any(|name| name == sweep.name) {
+            if names.is_empty() || names.iter().any(|name| name == sweep.growth.name) {
                 measure_one(plan, sweep, smoke, round, data);
-                note(&format!("round {}/{}: {}", round + 1, plan.rounds, sweep.name));
+                note(&format!("round {}/{}: {}", round + 1, plan.rounds, sweep.growth.name));
             }
         }
     }
@@ -54,8 +56,10 @@ fn measure_one(plan: &Plan, sweep: &Sweep, smoke: bool, round: usize, data: &mut
     for at in points(sweep, smoke) {
         for contender in in_turn(plan, sweep.limit, round) {
             match one_run(contender, (sweep.entry)(at), plan.pace, &|run| (sweep.measure)(run, at)) {
-                Ok(figures) => data.push(sweep.name, at, round, &contender.name, figures),
-                Err(error) => data.failures.push(format!("{} at {at}, {}: {error:#}", sweep.name, contender.name)),
+                Ok(figures) => data.push(sweep.growth.name, at, round, &contender.name, figures),
+                Err(error) => {
+                    data.failures.push(format!("{} at {at}, {}: {error:#}", sweep.growth.name, contender.name));
+                }
             }
         }
     }
@@ -64,11 +68,11 @@ fn measure_one(plan: &Plan, sweep: &Sweep, smoke: bool, round: usize, data: &mut
 /// The points of a sweep that this machine has open files for.
 fn points(sweep: &Sweep, smoke: bool) -> Vec<usize> {
     let files = open_files_max().unwrap_or(u64::MAX);
-    let wanted = sweep.points.iter().take(if smoke { SMOKE_POINTS } else { usize::MAX });
+    let wanted = sweep.growth.points.iter().take(if smoke { SMOKE_POINTS } else { usize::MAX });
     let (possible, too_many): (Vec<usize>, Vec<usize>) =
         wanted.partition(|at| !sweep.opens_files || (**at as u64).saturating_add(OTHER_FILES) <= files);
     if !too_many.is_empty() {
-        note(&format!("{}: {too_many:?} left out, since a process may only open {files} files", sweep.name));
+        note(&format!("{}: {too_many:?} left out, since a process may only open {files} files", sweep.growth.name));
     }
     possible
 }
@@ -79,28 +83,38 @@ fn points(sweep: &Sweep, smoke: bool) -> Vec<usize> {
 ///
 /// When the folder cannot be written.
 pub(crate) fn draw(data: &Data, folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
-    for sweep in &SWEEPS {
-        for chart in sweep.charts {
-            let curves = curves(data, sweep, chart);
-            if curves.is_empty() {
-                continue;
-            }
-            let file = folder.join(format!("{}-{}.svg", sweep.name, chart.name));
-            fs::write(&file, chart::svg(sweep, chart, &curves))
-                .with_context(|| format!("cannot write `{}`", file.display()))?;
-        }
-    }
+    draw_all(SWEEPS.iter().map(|sweep| &sweep.growth), data, folder)?;
     data.save(&folder.join(DATA_FILE))
 }
 
+/// Draws the plots of `growths` into `folder`.
+///
+/// # Errors
+///
+/// When the folder cannot be written.
+pub(crate) fn draw_all<'a>(growths: impl Iterator<Item = &'a Growth>, data: &Data, folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+    for growth in growths {
+        for chart in growth.charts {
+            let curves = curves(data, growth, chart);
+            if curves.is_empty() {
+                continue;
+            }
+            let file = folder.join(format!("{}-{}.svg", growth.name, chart.name));
+            fs::write(&file, chart::svg(growth, chart, &curves))
+                .with_context(|| format!("cannot write `{}`", file.display()))?;
+        }
+    }
+    Ok(())
+}
+
 /// One curve for each server that has points.
-fn curves<'a>(data: &'a Data, sweep: &Sweep, chart: &sweep::Chart) -> Vec<Curve<'a>> {
+fn curves<'a>(data: &'a Data, growth: &Growth, chart: &sweep::Chart) -> Vec<Curve<'a>> {
     let servers = data.circumstances.servers.iter().map(|(name, _)| name.as_str()).chain([LIMIT]);
     let curves = servers.map(|server| {
-        let points = sweep.points.iter().filter_map(|at| {
+        let points = growth.points.iter().filter_map(|at| {
             // A logarithmic axis has no place for nothing.
-            let values = data.values(sweep.name, *at, server, chart.metric);
+            let values = data.values(growth.name, *at, server, chart.metric);
             let spread = Spread::of(values).filter(|spread| spread.low > 0.0)?;
             Some((*at as f64, spread))
         });
@@ -119,12 +133,12 @@ mod tests {
         let servers = vec![("Cordon".to_owned(), "1".to_owned()), ("nats-server".to_owned(), "2".to_owned())];
         let mut data = Data::new(Circumstances { servers, ..Circumstances::default() });
         for sweep in &SWEEPS {
-            for at in sweep.points {
+            for at in sweep.growth.points {
                 for server in ["Cordon", "nats-server", LIMIT] {
                     for round in 0..2 {
                         let value = *at as f64 * (1.0 + f64::from(round));
-                        let figures = sweep.charts.iter().map(|chart| Figure::new(chart.metric, value));
-                        data.push(sweep.name, *at, usize::try_from(round).unwrap(), server, figures.collect());
+                        let figures = sweep.growth.charts.iter().map(|chart| Figure::new(chart.metric, value));
+                        data.push(sweep.growth.name, *at, usize::try_from(round).unwrap(), server, figures.collect());
                     }
                 }
             }
@@ -145,7 +159,7 @@ mod tests {
             assert_eq!(read(first.path()), read(second.path()), "{}", name.display());
             count += 1;
         }
-        let charts: usize = SWEEPS.iter().map(|sweep| sweep.charts.len()).sum();
+        let charts: usize = SWEEPS.iter().map(|sweep| sweep.growth.charts.len()).sum();
         assert_eq!(count, charts + 1);
     }
 
@@ -153,13 +167,14 @@ mod tests {
     fn every_plot_has_axes_units_and_all_curves() {
         let data = data();
         for sweep in &SWEEPS {
-            for chart in sweep.charts {
-                let text = chart::svg(sweep, chart, &curves(&data, sweep, chart));
-                for expected in [sweep.axis, chart.axis, "Cordon", "nats-server", LIMIT, "prefers-color-scheme"] {
-                    assert!(text.contains(expected), "{} {}: no `{expected}`", sweep.name, chart.name);
+            for chart in sweep.growth.charts {
+                let text = chart::svg(&sweep.growth, chart, &curves(&data, &sweep.growth, chart));
+                for expected in [sweep.growth.axis, chart.axis, "Cordon", "nats-server", LIMIT, "prefers-color-scheme"]
+                {
+                    assert!(text.contains(expected), "{} {}: no `{expected}`", sweep.growth.name, chart.name);
                 }
-                assert_eq!(text.matches("<polyline").count(), 3, "{} {}", sweep.name, chart.name);
-                assert!(!text.contains("NaN") && !text.contains("inf"), "{} {}", sweep.name, chart.name);
+                assert_eq!(text.matches("<polyline").count(), 3, "{} {}", sweep.growth.name, chart.name);
+                assert!(!text.contains("NaN") && !text.contains("inf"), "{} {}", sweep.growth.name, chart.name);
             }
         }
     }
@@ -167,15 +182,16 @@ mod tests {
     #[test]
     fn the_page_on_performance_shows_every_plot() {
         let page = include_str!("../../../docs/performance.md");
-        for sweep in &SWEEPS {
-            for chart in sweep.charts {
-                let file = format!("(plots/{}-{}.svg)", sweep.name, chart.name);
+        let growths = || SWEEPS.iter().map(|sweep| &sweep.growth).chain(crate::streams::GROWTHS);
+        for growth in growths() {
+            for chart in growth.charts {
+                let file = format!("(plots/{}-{}.svg)", growth.name, chart.name);
                 assert!(page.contains(&file), "{file} is not in docs/performance.md");
             }
         }
         let shown = page.matches("(plots/").count();
-        let charts: usize = SWEEPS.iter().map(|sweep| sweep.charts.len()).sum();
-        assert_eq!(shown, charts + 1, "plots that nothing draws, or the link to the figures is missing");
+        let charts: usize = growths().map(|growth| growth.charts.len()).sum();
+        assert_eq!(shown, charts + 2, "plots that nothing draws, or a link to the figures is missing");
     }
 
     #[test]
@@ -183,7 +199,8 @@ mod tests {
         let mut data = data();
         data.points.retain(|point| point.server != "Cordon");
         let sweep = &SWEEPS[0];
-        let names: Vec<_> = curves(&data, sweep, &sweep.charts[0]).iter().map(|curve| curve.server).collect();
+        let names: Vec<_> =
+            curves(&data, &sweep.growth, &sweep.growth.charts[0]).iter().map(|curve| curve.server).collect();
         assert_eq!(names, ["nats-server", LIMIT]);
     }
 }

@@ -85,6 +85,13 @@ impl Api {
         )
     }
 
+    /// The id of a share, by id or the name of what is shared.
+    pub(crate) async fn share(&self, account: &str, name: &str) -> anyhow::Result<String> {
+        let items = self.list(&format!("accounts/{account}/shares"), &[], None).await?;
+        let list = format!("cordon share list {account}");
+        pick(&items, name, &Naming { what: "share", id: "id", names: &["id", "name"], list })
+    }
+
     /// The id of an API token, by id or name.
     pub(crate) async fn token(&self, name: &str) -> anyhow::Result<String> {
         let items = self.list("tokens", &[], None).await?;

@@ -40,6 +40,9 @@ pub(crate) struct Template {
 /// Subjects that may be used.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Permissions {
+    /// What is allowed of streams, buckets and object stores, in words: "stream ORDERS: consume eu.>"
+    #[arg(long, value_name = "WORDS")]
+    allow: Vec<String>,
     /// Subject to which publishing is allowed; without any, all are
     #[arg(long, value_name = "SUBJECT")]
     allow_pub: Vec<String>,
@@ -69,6 +72,7 @@ impl Permissions {
             .allow_responses
             .map(|max| Body::default().set("max", max).set("ttl_ms", self.response_ttl.unwrap_or(0)));
         Body::default()
+            .list("words", &self.allow)
             .object("publish", publish)
             .object("subscribe", subscribe)
             .object("response", response.unwrap_or_default())

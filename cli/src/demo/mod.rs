@@ -11,6 +11,7 @@ mod story;
 use anyhow::Context as _;
 use clap::Args;
 use cordon_auth::clock::Clock;
+use cordon_server::config::LogOptions;
 
 use crate::log;
 use crate::output::{self, say};
@@ -27,7 +28,7 @@ impl Demo {
     /// Fails at the first step that does not happen as told.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         if self.debug {
-            log::start(log::Shape::Plain, true, None)?;
+            log::start(log::Shape::Plain, &LogOptions { debug: true, ..LogOptions::default() })?;
         }
         let clock = Clock::system();
         let begun = clock.nanos();

@@ -46,6 +46,8 @@ impl Stage {
             port: 0,
             admin_port: 0,
             monitor_port: 0,
+            websocket_port: None,
+            websocket_origin: Vec::new(),
             host: Vec::new(),
             keeping: Keeping::default(),
             debug: false,

@@ -23,7 +23,8 @@ struct Tenant {
 /// Tells it all.
 pub(super) async fn tell(stage: Stage) -> anyhow::Result<()> {
     title("A broker with TLS, a control plane, and their own certificate authority");
-    fact(&format!("clients at {}, admin API at {}", stage.address(), stage.admin_address()));
+    let api = stage.admin_address();
+    fact(&format!("clients at {}, admin API at {api}, console at {api}/console", stage.address()));
     let (acme, globex) = tenants(&stage).await?;
     let customer = stage.connect(&acme.creds).await?;
     let supplier = stage.connect(&globex.creds).await?;

@@ -32,7 +32,11 @@ fn text(site: &Site, serve: &Serve) -> Zeroizing<String> {
         let _written = writeln!(text, "  {name:<13}{value}");
     };
     line("clients", &client);
+    if let Some(address) = site.broker.websocket_address {
+        line("WebSocket", &format!("wss://{}", shown(address)));
+    }
     line("admin API", &format!("https://{}", shown(site.control.address)));
+    line("console", &format!("https://{}/console", shown(site.control.address)));
     if let Some(monitor) = site.broker.monitor_address {
         line("monitoring", &format!("http://{monitor}"));
     }

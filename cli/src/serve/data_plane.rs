@@ -1,6 +1,6 @@
 //! The broker of a data folder: operator mode, TLS, account JWTs in a directory.
 //!
-//! It trusts the operators that the store names at this start. Of the store it needs nothing else:
+//! It trusts the operators that the store names ([`super::operators`]). Of the store it needs nothing else:
 //! accounts come by NATS, as to any other broker. Only the system account is put there before, since
 //! without it nobody could push.
 
@@ -8,19 +8,22 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use cordon_accounts::claims::{Operator, Verified, decode};
 use cordon_accounts::key::AccountKey;
 use cordon_accounts::name::AccountName;
 use cordon_admin::Control;
-use cordon_admin::store::{OperatorState, Page};
 use cordon_auth::authenticator::{Authenticator, CertificateUsers, Mode, OperatorMode};
 use cordon_auth::clock::Clock;
 use cordon_auth::lookup::{AccountLookup, CachedAccounts};
 use cordon_auth::resolver::{DeleteMode, DirectoryOptions, DirectoryResolver, Resolver as _, StorePolicy};
 use cordon_auth::trust::Trust;
+use cordon_jetstream::node::Node;
+use cordon_server::config::jetstream::JetStreamOptions;
+use cordon_server::extension::Extension;
 use cordon_server::tenant::directory::Tenants;
+use cordon_server::websocket::WebsocketOptions;
 use cordon_server::{Broker, BrokerOptions, RunningBroker, StartError};
 
+use super::operators::Operators;
 use super::{Serve, port_taken};
 use crate::command::certificate::read_map;
 use crate::data_folder::{DataFolder, Paths};
@@ -39,7 +42,8 @@ pub(crate) async fn start(
     clock: &Clock,
 ) -> anyhow::Result<RunningBroker> {
     let paths = folder.paths();
-    let trust = Arc::new(trust(control, folder.operator()).await?);
+    let operators = Operators::new(control.store().clone(), folder.operator());
+    let trust = Arc::new(operators.trust().await?);
     let system =
         trust.system_account().context("the operator has no system account, so the broker cannot be managed")?;
     let accounts = accounts(paths, control, &trust, &system, clock).await?;
@@ -51,6 +55,7 @@ pub(crate) async fn start(
         listen: SocketAddr::new(serve.listen_ip(), serve.port),
         monitor: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, serve.monitor_port))),
         tls: Some(listener_files(paths).options()?),
+        websocket: websocket(paths, serve)?,
         map_certificates: !mode.certificate_users.is_empty(),
         system_account: Some(system),
         security_dir: Some(paths.security()),
@@ -59,47 +64,42 @@ pub(crate) async fn start(
     };
     let authenticator = Authenticator::new(Mode::Operator(mode), clock.clone());
     let tenants = Tenants::new(Some(accounts), Some(AccountName::from(system)));
-    Broker::start(options, authenticator, tenants, clock.clone()).await.map_err(|error| with_flag(error, serve))
+    let streams: Arc<dyn Extension> =
+        Node::new(JetStreamOptions { store_dir: Some(paths.streams()), ..JetStreamOptions::default() });
+    let started = Broker::start_with(options, authenticator, tenants, clock.clone(), Some(streams)).await;
+    let running = started.map_err(with_flag)?;
+    running.broker.tasks.spawn(operators.follow(running.broker.clone()));
+    Ok(running)
+}
+
+/// The listener for clients over WebSocket, if there is to be one.
+///
+/// Clients prove themselves in CONNECT alone: nothing that a browser sends of itself, a certificate or a cookie, counts.
+fn websocket(paths: &Paths, serve: &Serve) -> anyhow::Result<Option<WebsocketOptions>> {
+    let Some(port) = serve.websocket_port else { return Ok(None) };
+    let mut options = WebsocketOptions {
+        listen: SocketAddr::new(serve.listen_ip(), port),
+        tls: Some(Arc::new(listener_files(paths).options_without_clients()?)),
+        compression: true,
+        ..WebsocketOptions::default()
+    };
+    options.origins.allowed.clone_from(&serve.websocket_origin);
+    Ok(Some(options))
 }
 
 /// A failure to start, with the flag if it is about a port.
-fn with_flag(error: StartError, serve: &Serve) -> anyhow::Error {
+fn with_flag(error: StartError) -> anyhow::Error {
     match error {
         StartError::Bind { address, purpose, source } => {
-            let flag = if purpose == "clients" { "--port" } else { "--monitor-port" };
-            let flag = if address.port() == serve.port && serve.port != serve.monitor_port { "--port" } else { flag };
+            let flag = match purpose {
+                "clients" => "--port",
+                "websocket clients" => "--websocket-port",
+                _ => "--monitor-port",
+            };
             port_taken(address, flag, source)
         }
         other => anyhow::Error::new(other).context("the broker cannot be started"),
     }
-}
-
-/// Trust in the operator of this folder, and in the store's others that do not want another system account.
-async fn trust(control: &Control, own: Option<&str>) -> anyhow::Result<Trust> {
-    let mut reader = control.store().read().await.context("the store cannot be read")?;
-    let mut rows = reader.operators().list(&Page::first()).await.context("operators cannot be read")?;
-    rows.retain(|row| row.state == OperatorState::Active);
-    // Our own comes first: it names the system account.
-    rows.sort_by_key(|row| Some(row.key.to_string().as_str()) != own);
-    let mut operators: Vec<Verified<Operator>> = Vec::new();
-    let mut system_account = None;
-    for row in rows {
-        let operator = decode::<Operator>(&row.claims_jwt)
-            .with_context(|| format!("the stored JWT of operator `{}`", row.name))?;
-        match (system_account, operator.nats.system_account) {
-            (Some(ours), Some(theirs)) if ours != theirs => {
-                tracing::warn!(
-                    "operator `{}` has a system account of its own, so this broker does not trust it",
-                    row.name
-                );
-                continue;
-            }
-            (None, named) => system_account = named,
-            _ => {}
-        }
-        operators.push(operator);
-    }
-    Trust::new(operators).context("the store has no operator that the broker could trust")
 }
 
 /// The directory of account JWTs, with the system account in it.
@@ -127,7 +127,8 @@ async fn accounts(
     Ok(Arc::new(CachedAccounts::new(trust.clone(), Arc::new(resolver))))
 }
 
-fn certificate_users(paths: &Paths) -> anyhow::Result<CertificateUsers> {
+/// The users that certificates stand for now.
+pub(crate) fn certificate_users(paths: &Paths) -> anyhow::Result<CertificateUsers> {
     let mut users = CertificateUsers::default();
     for (name, jwt) in read_map(paths)? {
         users.insert(&name, &jwt);

@@ -9,21 +9,29 @@ pub(crate) mod announce;
 pub(crate) mod certificate;
 pub(crate) mod control_plane;
 pub(crate) mod data_plane;
+pub(crate) mod operators;
 pub(crate) mod setup;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
 use cordon_admin::RunningControl;
 use cordon_admin::store::{AccountState, Page};
+use cordon_auth::authenticator::OperatorMode;
 use cordon_auth::clock::Clock;
-use cordon_server::RunningBroker;
+use cordon_server::config::LogOptions;
+use cordon_server::websocket::WebsocketOptions;
+use cordon_server::websocket::origin::Origin;
+use cordon_server::{BrokerOptions, RunningBroker};
+
+use self::operators::Operators;
 
 use crate::data_folder::{self, DataFolder, Run};
-use crate::lifecycle::{self, Signals};
+use crate::lifecycle::{self, Signals, Term};
 use crate::{dumps, log};
 
 /// How long the first pushes are waited for before the installation is called ready all the same.
@@ -43,6 +51,12 @@ pub(crate) struct Serve {
     /// Port of monitoring, on loopback only; 0 picks one
     #[arg(long, default_value_t = 8222)]
     pub(crate) monitor_port: u16,
+    /// Port for NATS clients over WebSocket, with the certificate of the others; none unless it is given, and 0 picks one
+    #[arg(long, value_name = "PORT")]
+    pub(crate) websocket_port: Option<u16>,
+    /// Page that may connect over WebSocket, like https://app.example.org; may be repeated, and is every page without it
+    #[arg(long, value_name = "ORIGIN", requires = "websocket_port")]
+    pub(crate) websocket_origin: Vec<Origin>,
     /// Address to listen on (0.0.0.0 for all), or a further name for the server certificate
     #[arg(long, value_name = "ADDRESS|NAME")]
     pub(crate) host: Vec<String>,
@@ -65,7 +79,7 @@ pub(crate) struct Site {
 
 impl Serve {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        log::start(log::Shape::Plain, self.debug, None)?;
+        log::start(log::Shape::Plain, &LogOptions { debug: self.debug, ..LogOptions::default() })?;
         dumps::forbid();
         let mut signals = Signals::listen()?;
         let mut site = tokio::select! {
@@ -75,7 +89,7 @@ impl Serve {
         };
         announce::ready(&site, &self);
         site.made = None;
-        let wish = signals.until_end(async || site.reload()).await;
+        let wish = signals.until_end(async || site.reload().await).await;
         site.end(wish, &mut signals).await;
         Ok(())
     }
@@ -109,21 +123,39 @@ impl Site {
         folder.write_run(&Run {
             pid: std::process::id(),
             client_address: Some(broker.client_address),
+            websocket_address: broker.websocket_address,
             admin_address: control.address,
             monitor_address: broker.monitor_address,
         })?;
         Ok(Self { folder, broker, control, made, certificate_names })
     }
 
-    /// Reads certificates again, after renewing ours if it is old.
-    fn reload(&self) {
+    /// Takes over what has changed: the broker's certificates, who certificates stand for, and operators.
+    async fn reload(&self) {
         let broker = &self.broker.broker;
-        match data_plane::listener_files(self.folder.paths()).options() {
-            Ok(options) => {
-                broker.replace_tls(options);
+        let files = data_plane::listener_files(self.folder.paths());
+        match files.options().and_then(|options| Ok((options, files.options_without_clients()?))) {
+            Ok((options, for_pages)) => {
+                broker.replace_tls(Some(options));
+                let options = broker.options.load_full();
+                let tls = Some(Arc::new(for_pages));
+                let websocket = options.websocket.as_ref().map(|own| WebsocketOptions { tls, ..own.clone() });
+                broker.options.replace(BrokerOptions { websocket, ..(*options).clone() });
                 tracing::info!("the broker's certificate was read again, for {}", self.certificate_names.join(", "));
             }
             Err(error) => tracing::error!("certificates were not read again, the running ones stay: {error:#}"),
+        }
+        match data_plane::certificate_users(self.folder.paths()) {
+            Ok(users) => {
+                let options = broker.options.load_full();
+                broker.options.replace(BrokerOptions { map_certificates: !users.is_empty(), ..(*options).clone() });
+                broker.update_operators(|mode| OperatorMode { certificate_users: users.clone(), ..mode.clone() });
+            }
+            Err(error) => tracing::error!("certificates stand for whom they stood before: {error:#}"),
+        }
+        let operators = Operators::new(self.control.issuer().store().clone(), self.folder.operator());
+        if let Err(error) = operators.put_in_force(broker, false).await {
+            tracing::error!("the broker trusts whom it trusted before: {error:#}");
         }
         tracing::info!("the admin API takes a new certificate at the next start");
     }
@@ -134,7 +166,7 @@ impl Site {
             () = self.control.shutdown() => {}
             _ = signals.next() => {}
         }
-        lifecycle::end(&self.broker, wish, signals).await;
+        lifecycle::end(&self.broker, wish, signals, Term::Soon).await;
     }
 
     /// Ends everything at once, for those who have no signals to wait for.

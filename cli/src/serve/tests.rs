@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use clap::Parser as _;
+use cordon_admin::pki::Authority;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 
 use super::*;
 use crate::args::Args;
@@ -14,6 +17,8 @@ fn serve(data: &Path) -> Serve {
         port: 0,
         admin_port: 0,
         monitor_port: 0,
+        websocket_port: None,
+        websocket_origin: Vec::new(),
         host: Vec::new(),
         keeping: control_plane::Keeping::default(),
         debug: false,
@@ -131,12 +136,52 @@ async fn a_taken_port_is_named_with_its_flag() {
         ("--port", Serve { port, ..serve.clone() }),
         ("--admin-port", Serve { admin_port: port, ..serve.clone() }),
         ("--monitor-port", Serve { monitor_port: port, ..serve.clone() }),
+        ("--websocket-port", Serve { websocket_port: Some(port), ..serve.clone() }),
     ] {
         let text = refusal(&serve).await;
         assert!(text.contains(&format!("another with {flag} ")) && text.contains(&port.to_string()), "{flag}: {text}");
     }
     // None of the failures left anything behind that keeps it from starting.
     start(&serve).await.unwrap().stop().await;
+}
+
+/// Whether the broker believes what `key` signs comes to be `trusted`.
+async fn trust_becomes(site: &Site, key: &cordon_accounts::key::OperatorKey, trusted: bool) {
+    let accounts = site.broker.broker.tenants.accounts().unwrap();
+    let mut look = tokio::time::interval(Duration::from_millis(20));
+    let change = async {
+        while accounts.trust().trusts(&key.public()) != trusted {
+            look.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), change).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_the_operator_come_and_go_while_clients_are_connected() {
+    let parent = tempfile::tempdir().unwrap();
+    let data = parent.path().join("data");
+    let site = start(&serve(&data)).await.unwrap();
+    run(&data, "account create acme").await.unwrap();
+    run(&data, "user create acme u --allow-sub _INBOX.> --allow-pub help --out @u.creds").await.unwrap();
+    let issuer = site.control.issuer();
+    let act = cordon_admin::issuing::Act::local("test");
+    let operator = site.folder.operator().unwrap().parse().unwrap();
+    let before = issuer.operator_keys(&operator).await.unwrap().signing_keys;
+    let connected = site.broker.broker.connections.count();
+
+    let added = issuer.add_operator_key(&act, &operator, None).await.unwrap();
+    let added = added.key.parse().unwrap();
+    trust_becomes(&site, &added, true).await;
+    // Accounts that the old keys signed are signed anew by the new one.
+    for key in before {
+        let key = key.key.parse().unwrap();
+        issuer.remove_operator_key(&act, &operator, &key).await.unwrap();
+        trust_becomes(&site, &key, false).await;
+    }
+    assert!(site.broker.broker.connections.count() >= connected, "the control plane is still connected");
+    run(&data, "client pub help x --creds @u.creds").await.unwrap();
+    site.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -252,4 +297,60 @@ async fn commands_do_what_the_quick_start_says() {
     let text = format!("{:#}", run(&data, "account list").await.unwrap_err());
     assert!(text.contains("cordon serve"), "{text}");
     run(&data, "audit verify").await.unwrap();
+}
+
+/// Asks for WebSocket over TLS, trusting the installation's authority: the certificate that was shown, and the answer.
+fn ask_for_websocket(site: &Site, origin: &str) -> std::io::Result<(Vec<u8>, String)> {
+    use std::io::{Read as _, Write as _};
+    let mut roots = rustls::RootCertStore::empty();
+    let authority = CertificateDer::from_pem_file(site.folder.paths().ca()).unwrap();
+    roots.add(authority).unwrap();
+    let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let session = rustls::ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+    let socket = std::net::TcpStream::connect(site.broker.websocket_address.unwrap())?;
+    socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let mut stream = rustls::StreamOwned::new(session, socket);
+    write!(
+        stream,
+        "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nOrigin: {origin}\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )?;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        head.extend(byte);
+    }
+    let shown = stream.conn.peer_certificates().unwrap()[0].to_vec();
+    Ok((shown, String::from_utf8(head).unwrap()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn websocket_is_served_with_the_same_certificate_to_the_pages_that_were_named() {
+    let parent = tempfile::tempdir().unwrap();
+    let data = parent.path().join("data");
+    let origins = vec!["https://app.example.org".parse().unwrap()];
+    let plain = serve(&data);
+    let serve = Serve { websocket_port: Some(0), websocket_origin: origins, ..plain.clone() };
+    let site = start(&serve).await.unwrap();
+    let run = site.folder.paths().read_run().unwrap();
+    assert_eq!(run.websocket_address, site.broker.websocket_address);
+    let own = |site: &Site| CertificateDer::from_pem_file(site.folder.paths().server_certificate()).unwrap().to_vec();
+    let (shown, answer) = ask_for_websocket(&site, "https://app.example.org").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 101 ") && shown == own(&site), "{answer}");
+    let (_, answer) = ask_for_websocket(&site, "https://elsewhere.example.org").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    // A new certificate is there for both after a reload.
+    let mut names = site.certificate_names.clone();
+    names.push("new.example.org".to_owned());
+    let authority = Authority::open_or_create(&site.folder.paths().authority(), Clock::system()).unwrap();
+    let paths = site.folder.paths();
+    authority.issue_server(&names, &paths.server_certificate(), &paths.server_key()).unwrap();
+    assert_ne!(ask_for_websocket(&site, "https://app.example.org").unwrap().0, own(&site));
+    site.reload().await;
+    assert_eq!(ask_for_websocket(&site, "https://app.example.org").unwrap().0, own(&site));
+    site.stop().await;
+    let site = start(&plain).await.unwrap();
+    assert_eq!(site.broker.websocket_address, None, "only where it is asked for");
+    site.stop().await;
 }

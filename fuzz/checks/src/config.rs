@@ -58,7 +58,7 @@ fn placed(node: &Node, lines: &[usize], depth: usize) {
             }
         }
         Value::Float(number) => assert!(!number.is_nan()),
-        Value::Bool(_) | Value::Int(..) | Value::Text(_) => {}
+        Value::Bool(_) | Value::Date(_) | Value::Int(..) | Value::Text(_) => {}
     }
 }
 

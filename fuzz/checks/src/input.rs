@@ -42,3 +42,22 @@ impl<'a> Input<'a> {
 
 /// For what only must not panic.
 pub(crate) fn ran<T>(_: T) {}
+
+/// Sizes of pieces: often one byte, seldom many.
+#[cfg(feature = "broker")]
+pub(crate) struct Pieces {
+    state: u32,
+}
+
+#[cfg(feature = "broker")]
+impl Pieces {
+    pub(crate) fn new(seed: u8) -> Self {
+        Self { state: u32::from(seed) }
+    }
+
+    pub(crate) fn next(&mut self) -> usize {
+        self.state = self.state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let drawn = (self.state >> 24) as usize;
+        if drawn < 128 { 1 } else { drawn % 29 + 1 }
+    }
+}

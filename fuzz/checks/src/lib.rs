@@ -28,15 +28,31 @@ pub mod config;
 #[cfg(feature = "broker")]
 pub mod headers;
 #[cfg(feature = "broker")]
+pub mod leaf_parser;
+#[cfg(feature = "broker")]
+pub mod leaf_session;
+#[cfg(feature = "broker")]
 mod peer;
 #[cfg(feature = "broker")]
 pub mod protocol_parser;
 #[cfg(feature = "broker")]
+pub mod proxy_header;
+#[cfg(feature = "broker")]
+pub mod s2_stream;
+#[cfg(feature = "broker")]
 pub mod session;
+#[cfg(feature = "broker")]
+pub mod stream_archive;
+#[cfg(feature = "broker")]
+pub mod stream_recovery;
+#[cfg(feature = "broker")]
+pub mod stream_requests;
 #[cfg(feature = "broker")]
 pub mod texts;
 #[cfg(feature = "broker")]
 pub mod tls_first;
+#[cfg(feature = "broker")]
+pub mod websocket;
 
 #[cfg(feature = "control")]
 pub mod admin_bodies;
@@ -56,16 +72,32 @@ pub const TARGETS: &[Target] = &[
     #[cfg(feature = "broker")]
     ("headers", headers::check),
     ("jwt", jwt::check),
+    #[cfg(feature = "broker")]
+    ("leaf_parser", leaf_parser::check),
+    #[cfg(feature = "broker")]
+    ("leaf_session", leaf_session::check),
     #[cfg(feature = "control")]
     ("ledger_export", ledger_export::check),
     ("permissions", permissions::check),
     #[cfg(feature = "broker")]
     ("protocol_parser", protocol_parser::check),
     #[cfg(feature = "broker")]
+    ("proxy_header", proxy_header::check),
+    #[cfg(feature = "broker")]
+    ("s2_stream", s2_stream::check),
+    #[cfg(feature = "broker")]
     ("session", session::check),
+    #[cfg(feature = "broker")]
+    ("stream_archive", stream_archive::check),
+    #[cfg(feature = "broker")]
+    ("stream_recovery", stream_recovery::check),
+    #[cfg(feature = "broker")]
+    ("stream_requests", stream_requests::check),
     ("subject_algebra", subject_algebra::check),
     #[cfg(feature = "broker")]
     ("texts", texts::check),
     #[cfg(feature = "broker")]
     ("tls_first", tls_first::check),
+    #[cfg(feature = "broker")]
+    ("websocket", websocket::check),
 ];

@@ -6,7 +6,7 @@ use cordon_server::protocol::connect::{ConnectOptions, Introduction};
 use cordon_server::protocol::parser::{self, Rules, Step};
 use cordon_server::protocol::{Frame, encode};
 
-use crate::input::{Input, ran};
+use crate::input::{Input, Pieces, ran};
 
 /// Bytes of an operation's name at most.
 const OPERATION: usize = 7;
@@ -21,7 +21,7 @@ pub fn check(data: &[u8]) {
         headers: choice & 16 == 0,
     };
     let bytes = input.rest();
-    let mut pieces = Pieces { state: u32::from(seed) };
+    let mut pieces = Pieces::new(seed);
     let (mut at, mut seen) = (0, 0);
     loop {
         let whole = parser::next(&bytes[at..], &rules);
@@ -51,19 +51,6 @@ pub fn check(data: &[u8]) {
         seen = seen.max(at);
     }
     ran(parser::oversized(&bytes[at..]));
-}
-
-/// Sizes of pieces: often one byte, seldom many.
-struct Pieces {
-    state: u32,
-}
-
-impl Pieces {
-    fn next(&mut self) -> usize {
-        self.state = self.state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let drawn = (self.state >> 24) as usize;
-        if drawn < 128 { 1 } else { drawn % 29 + 1 }
-    }
 }
 
 fn kept(length: usize, wanted: usize, rules: &Rules) {

@@ -7,3 +7,5 @@ pub mod chunks;
 #[path = "../../../server/src/connection/outbound.rs"]
 pub mod outbound;
 pub mod socket;
+#[path = "../../../server/src/connection/write_timeout.rs"]
+pub mod write_timeout;

@@ -58,14 +58,14 @@ fn share(fields: &mut Map<String, Value>, broker: &Broker, connection: &Connecti
     let principal = identity.principal.as_deref();
     let details = [
         ("start", json!(rfc3339(connection.started))),
-        ("host", json!(connection.peer.ip().to_string())),
+        ("host", json!(connection.peer().ip().to_string())),
         ("id", json!(connection.cid)),
         ("user", json!(principal.map(|principal| principal.user.clone()).unwrap_or_default())),
         ("name", json!(identity.client.name)),
         ("lang", json!(identity.client.lang)),
         ("ver", json!(identity.client.version)),
         ("server", json!(&*broker.name)),
-        ("kind", json!("Client")),
+        ("kind", json!(connection.kind())),
         ("client_type", json!("nats")),
         ("name_tag", json!(principal.and_then(|principal| principal.name.clone()).unwrap_or_default())),
         ("tags", json!(principal.map(|principal| principal.tags.clone()).unwrap_or_default())),

@@ -10,6 +10,7 @@
 pub mod info;
 mod latency;
 pub mod reply;
+mod report;
 pub mod service;
 pub mod stream;
 pub mod system;
@@ -44,9 +45,23 @@ pub fn compile(broker: &Arc<Broker>, tenant: &Arc<Tenant>) {
 
 /// A client subscription came: its shadows go to the exporters of streams that it overlaps.
 pub fn subscription_added(broker: &Arc<Broker>, tenant: &Arc<Tenant>, subscription: &Subscription) {
-    if tenant.crossings.has_streams() && matches!(subscription.sink(), Sink::Client(_)) {
+    let is_asked_for = matches!(subscription.sink(), Sink::Client(_)) || subscription.is_far();
+    if tenant.crossings.has_streams() && is_asked_for {
         tenant.crossings.add_shadows(broker, subscription);
     }
+}
+
+/// A subscription of the broker itself came, made for a tenant who wants what is published there: it has shadows as a
+/// client's has, whatever becomes of the imports, until [`listener_ended`].
+pub fn listener_added(broker: &Arc<Broker>, tenant: &Arc<Tenant>, subscription: &Subscription) {
+    tenant.crossings.add_listener(broker, subscription);
+}
+
+/// A subscription of the broker itself ends, and its shadows do.
+pub fn listener_ended(tenant: &Arc<Tenant>, subscription: &Subscription) {
+    // Whoever makes shadows at this moment sees it.
+    subscription.close();
+    tenant.crossings.drop_listener(subscription);
 }
 
 /// A client subscription ended: so do its shadows.

@@ -27,6 +27,12 @@ use crate::tenant::Tenant;
 /// Time for an answer when the export names none.
 const THRESHOLD_NS: u64 = 120 * 1_000_000_000;
 
+/// Time for the next report of another server.
+const REPORTS_NS: u64 = 10 * 1_000_000_000;
+
+/// Where messages of streams are acknowledged.
+const ACKNOWLEDGEMENTS: &[u8] = b"$JS.ACK.";
+
 /// The answers that one exporter owes.
 #[derive(Default)]
 pub struct Replies {
@@ -87,17 +93,30 @@ impl Replies {
         request: &Message<'_>,
         probe: Option<Probe>,
     ) -> Option<Expected> {
-        let threshold_ns = Some(crossing.threshold_ns).filter(|ns| *ns > 0).unwrap_or(THRESHOLD_NS);
+        let owed = Owed { probe, ..Owed::of(broker, importer, crossing, request) };
+        self.register(exporter, owed)
+    }
+
+    /// Makes the way back for reports about a traced request, which may be several; `request` has where they are to go
+    /// as its reply subject. `None` when too many ways are open.
+    pub(super) fn expect_reports(
+        &self,
+        broker: &Broker,
+        exporter: &Arc<Tenant>,
+        importer: &Arc<Tenant>,
+        crossing: &Crossing,
+        request: &Message<'_>,
+    ) -> Option<Expected> {
         let owed = Owed {
-            importer: Arc::downgrade(importer),
-            reply: request.reply.into(),
-            requester: request.origin.map(Arc::downgrade),
-            probe,
-            export: (crossing.import_index != BUILT_IN).then(|| crossing.export.clone()),
-            response: crossing.response,
-            threshold_ns,
-            due_ns: broker.clock.nanos().saturating_add(threshold_ns),
+            response: ResponseType::Stream,
+            threshold_ns: REPORTS_NS,
+            due_ns: broker.clock.nanos().saturating_add(REPORTS_NS),
+            ..Owed::of(broker, importer, crossing, request)
         };
+        self.register(exporter, owed)
+    }
+
+    fn register(&self, exporter: &Arc<Tenant>, owed: Owed) -> Option<Expected> {
         let mut fresh = None;
         let mut open = self.open.lock();
         if !open.has_room_for(&owed) {
@@ -250,6 +269,21 @@ fn release(by_importer: &mut ByImporter, owed: &Owed) {
 }
 
 impl Owed {
+    /// What is owed to a request, which is not measured.
+    fn of(broker: &Broker, importer: &Arc<Tenant>, crossing: &Crossing, request: &Message<'_>) -> Self {
+        let threshold_ns = Some(crossing.threshold_ns).filter(|ns| *ns > 0).unwrap_or(THRESHOLD_NS);
+        Self {
+            importer: Arc::downgrade(importer),
+            reply: request.reply.into(),
+            requester: request.origin.map(Arc::downgrade),
+            probe: None,
+            export: (crossing.import_index != BUILT_IN).then(|| crossing.export.clone()),
+            response: crossing.response,
+            threshold_ns,
+            due_ns: broker.clock.nanos().saturating_add(threshold_ns),
+        }
+    }
+
     fn address(&self) -> usize {
         self.importer.as_ptr().addr()
     }
@@ -287,7 +321,8 @@ impl Receiver for Answers {
         if exporter.record().is_some_and(|record| record.is_expired(broker.clock.unix_seconds())) {
             return false;
         }
-        let ends = message.body.is_empty();
+        // An empty message of a stream is one of several still: it is acknowledged, and an end is not.
+        let ends = message.body.is_empty() && !message.reply.starts_with(ACKNOWLEDGEMENTS);
         let Some(owed) = exporter.crossings.replies.take(message.subject, ends, broker.clock.nanos()) else {
             return false;
         };
@@ -295,10 +330,10 @@ impl Receiver for Answers {
         let mut set = MatchSet::default();
         importer.interest.matches(&owed.reply, &mut set);
         let answer = Message {
-            subject: &owed.reply,
-            reply: &[],
-            passage: Passage { crossings: message.passage.crossings, response: true },
-            ..*message
+            // A stream's message is acknowledged by its reply subject, from wherever.
+            reply: if message.reply.starts_with(ACKNOWLEDGEMENTS) { message.reply } else { &[] },
+            passage: Passage { crossings: message.passage.crossings, response: true, imported: false },
+            ..message.moved_to(&owed.reply)
         };
         let accepted = route(&set, &answer, batch) > 0;
         if let Some(probe) = owed.probe {

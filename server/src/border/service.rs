@@ -11,6 +11,7 @@ use cordon_accounts::subject::MapOutcome;
 use crate::border::info;
 use crate::border::latency::{Outcome, Probe};
 use crate::border::reply::Expected;
+use crate::border::report::Detour;
 use crate::border::table::inside;
 use crate::broker::Broker;
 use crate::limits::{CROSSING_DEPTH, CROSSINGS_OF_ONE};
@@ -18,7 +19,9 @@ use crate::protocol::headers;
 use crate::routing::match_set::MatchSet;
 use crate::routing::message::Passage;
 use crate::routing::{Batch, Message, Receiver, Subscription, route};
+use crate::system::callout;
 use crate::tenant::Tenant;
+use crate::tracing_messages;
 
 /// Receives requests in the importer and carries them into the exporter.
 pub struct Service {
@@ -49,11 +52,48 @@ impl Service {
             MapOutcome::Mapped(mapped) => mapped,
             MapOutcome::Dropped => return true,
         };
+        if callout::is_reserved(broker, &exporter, &subject) {
+            return false;
+        }
+        if let Some(traced) = &mut batch.traced {
+            traced.report.imported(broker, exporter.name.as_str(), message.subject, &subject);
+        }
+        let only = batch.traced.as_ref().is_some_and(|traced| traced.only);
+        if batch.traced.is_some() && !self.crossing.allow_trace {
+            // The exporter has not agreed to be looked at.
+            return !only
+                && tracing_messages::unseen(message, batch, |message, batch| {
+                    self.carry_on(broker, importer, &exporter, &subject, message, batch)
+                });
+        }
+        if only {
+            // Nobody gets it, so nobody answers, and nothing is measured.
+            return !matches!(
+                self.deliver(broker, importer, &exporter, &subject, &Message { reply: b"", ..*message }, None, batch),
+                Some(Outcome::NobodyThere)
+            );
+        }
+        self.carry_on(broker, importer, &exporter, &subject, message, batch)
+    }
+
+    /// Carries a request, and measures it if the exporter wants that.
+    fn carry_on(
+        &self,
+        broker: &Arc<Broker>,
+        importer: &Arc<Tenant>,
+        exporter: &Arc<Tenant>,
+        subject: &[u8],
+        message: &Message<'_>,
+        batch: &mut Batch,
+    ) -> bool {
         let probe = Probe::choose(broker, importer, &self.crossing, message, batch);
-        let outcome = self.deliver(broker, importer, &exporter, &subject, message, probe.clone(), batch);
+        let outcome = self.deliver(broker, importer, exporter, subject, message, probe.clone(), batch);
         let accepted = !matches!(outcome, Some(Outcome::NobodyThere));
         if let (Some(probe), Some(outcome)) = (probe, outcome) {
-            probe.publish(broker, &exporter, outcome, None, batch);
+            // What is measured is no part of the message.
+            let traced = batch.traced.take();
+            probe.publish(broker, exporter, outcome, None, batch);
+            batch.traced = traced;
         }
         accepted
     }
@@ -84,19 +124,30 @@ impl Service {
             None => return Some(Outcome::NobodyThere),
         };
         let info = info::request_info(broker, importer, &self.crossing, message);
-        let header = headers::with(message.header(), headers::REQUEST_INFO, &info);
+        // The report is made here: no client makes one, too. Servers further on are asked as they get it.
+        let shut = batch
+            .traced
+            .as_ref()
+            .map(|_| headers::with(message.header(), tracing_messages::DESTINATION, tracing_messages::DISABLED));
+        let header = headers::with(shut.as_deref().unwrap_or(message.header()), headers::REQUEST_INFO, &info);
         let body = [&header, message.payload()].concat();
         let crossings = [message.passage.crossings, &[self.mark]].concat();
         let crossed = Message {
-            subject,
             reply,
             header_len: header.len(),
             body: &body,
-            origin: message.origin,
-            passage: Passage { crossings: &crossings, response: false },
+            passage: Passage { crossings: &crossings, response: false, imported: false },
+            ..message.moved_to(subject)
         };
         batch.depth += 1;
-        let accepted = route(&set, &crossed, batch) > 0;
+        let accepted = match Detour::begin(broker, exporter, importer, &self.crossing, message, batch) {
+            None => route(&set, &crossed, batch) > 0,
+            Some(detour) => {
+                let accepted = tracing_messages::route(&set, &crossed, batch) > 0;
+                detour.end(exporter, batch);
+                accepted
+            }
+        };
         batch.depth -= 1;
         if accepted {
             return (measured && message.reply.is_empty()).then_some(Outcome::NoReply);
@@ -123,6 +174,10 @@ impl Service {
 }
 
 impl Receiver for Service {
+    fn traces(&self) -> bool {
+        true
+    }
+
     fn receive(&self, subscription: &Subscription, message: &Message<'_>, batch: &mut Batch) -> bool {
         // A request may reach one account on many ways: their number doubles with each account of a web of pairs.
         batch.crossed = if batch.depth == 0 { 1 } else { batch.crossed + 1 };
@@ -130,7 +185,7 @@ impl Receiver for Service {
             return false;
         }
         let seen = message.passage.crossings.contains(&self.mark);
-        if seen || message.passage.crossings.len() >= CROSSING_DEPTH || batch.depth >= CROSSING_DEPTH {
+        if seen || message.passage.crossings.len() >= CROSSING_DEPTH || batch.depth as usize >= CROSSING_DEPTH {
             return false;
         }
         // A reply subject with wildcards would match more than one requester.
@@ -139,6 +194,10 @@ impl Receiver for Service {
         }
         let Some(importer) = self.importer.upgrade() else { return false };
         let Some(broker) = importer.broker() else { return false };
+        // An answer must not pass for a question of the broker.
+        if callout::is_reserved(&broker, &importer, message.reply) {
+            return false;
+        }
         let accepted = self.carry(&broker, &importer, message, batch);
         if subscription.is_closed() {
             // The import ended while its request was on its way.

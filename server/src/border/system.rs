@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use cordon_accounts::sharing::{Crossing, ExportKind, RESPONSE_THRESHOLD_DEFAULT_NS, ResponseType};
+use cordon_accounts::sharing::{
+    Access, AccountSharing, Crossing, Export, ExportKind, RESPONSE_THRESHOLD_DEFAULT_NS, ResponseType,
+};
 use cordon_accounts::subject::{Pattern, Transform};
 
 use crate::border::service::Service;
@@ -18,6 +20,26 @@ const SERVICES: [(&str, &str, ResponseType); 4] = [
     ("$SYS.REQ.SERVER.PING.CONNZ", "$SYS.REQ.ACCOUNT.{}.CONNZ", ResponseType::Stream),
     ("$SYS.REQ.ACCOUNT.PING.STATZ", "$SYS.REQ.ACCOUNT.{}.STATZ", ResponseType::Stream),
 ];
+
+/// What the system account offers each account about itself, whether its claims say so or not (token 4 is the
+/// importer's own): an import of it may give the answers another subject.
+const EXPORTS: [&str; 2] = ["$SYS.REQ.ACCOUNT.*.CONNZ", "$SYS.REQ.ACCOUNT.*.STATZ"];
+/// Where the account stands in [`EXPORTS`].
+const POSITION: u32 = 4;
+
+/// The system account's sharing, with what it always offers. What its claims say of the same subjects comes first.
+pub fn with_exports(sharing: &AccountSharing) -> AccountSharing {
+    let mut sharing = sharing.clone();
+    for subject in EXPORTS.into_iter().filter_map(|subject| Pattern::parse(subject).ok()) {
+        if sharing.export_of(ExportKind::Service, &subject).is_none() {
+            let mut export = Export::new(ExportKind::Service, subject);
+            export.access = Access::Position(POSITION);
+            export.response = ResponseType::Stream;
+            sharing.exports.push(export);
+        }
+    }
+    sharing
+}
 
 /// The import that a crossing made by the broker comes from: none.
 pub(super) const BUILT_IN: usize = usize::MAX;

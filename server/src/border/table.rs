@@ -32,6 +32,8 @@ struct Table {
     streams: Arc<[Arc<Crossing>]>,
     /// Shadows by the address of the subscription they stand for, which they keep alive.
     shadows: HashMap<usize, Vec<Shadow>, RandomState>,
+    /// Subscriptions of the broker itself that want shadows, by their address.
+    listeners: HashMap<usize, Subscription, RandomState>,
     refused: Vec<ImportRefusal>,
 }
 
@@ -137,11 +139,15 @@ impl Crossings {
             !shadows.is_empty()
         });
         table.streams = wanted.into();
+        let listeners: Vec<_> = table.listeners.values().cloned().collect();
         drop(table);
         if new.is_empty() {
             return;
         }
-        for connection in importer.connections() {
+        for subscription in &listeners {
+            self.add_shadows_for(broker, subscription, &new);
+        }
+        for connection in importer.connections().into_iter().chain(importer.leaf_connections()) {
             for subscription in connection.subscription_list() {
                 self.add_shadows_for(broker, &subscription, &new);
             }
@@ -153,10 +159,24 @@ impl Crossings {
         self.add_shadows_for(broker, subscription, &streams);
     }
 
+    /// Gives a subscription of the broker itself its shadows, now and when imports change.
+    pub(super) fn add_listener(&self, broker: &Arc<Broker>, subscription: &Subscription) {
+        let mut table = self.table.lock();
+        table.listeners.insert(subscription.address(), subscription.clone());
+        let streams = table.streams.clone();
+        drop(table);
+        self.add_shadows_for(broker, subscription, &streams);
+    }
+
+    pub(super) fn drop_listener(&self, subscription: &Subscription) {
+        self.table.lock().listeners.remove(&subscription.address());
+        self.drop_shadows(subscription);
+    }
+
     fn add_shadows_for(&self, broker: &Arc<Broker>, original: &Subscription, streams: &[Arc<Crossing>]) {
         for crossing in streams {
             let Some(exporter) = broker.tenants.find(&crossing.exporter) else { continue };
-            if let Some(subscription) = stream::shadow(original, crossing) {
+            if let Some(subscription) = stream::shadow(broker, original, crossing) {
                 let mut table = self.table.lock();
                 let held = table.shadows.entry(original.address()).or_default();
                 let known = held.iter().any(|shadow| {

@@ -1,11 +1,16 @@
 //! Operators, account JWTs and where they are kept.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use cordon_accounts::claims::{self, Operator};
 use cordon_accounts::key::AccountKey;
 use cordon_auth::resolver::{DeleteMode, DirectoryOptions};
+use reqwest::Url;
 
 use super::value::{Node, Problem, Value};
+use crate::remote::http::{self, HttpTls};
 
 /// Accounts that a cache keeps unless told otherwise.
 const CACHED: usize = 1000;
@@ -16,23 +21,47 @@ pub enum ResolverConfig {
     /// In memory: those of the configuration.
     #[default]
     Memory,
-    /// In a directory.
-    Directory(PathBuf, DirectoryOptions),
+    /// In a directory; others are asked for what is not in it, for so long.
+    Directory(PathBuf, DirectoryOptions, Duration),
+    /// With a server of account JWTs.
+    Url(Url, HttpTls),
 }
+
+impl fmt::Display for ResolverConfig {
+    /// What is configured, without what may be a password in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory"),
+            Self::Directory(folder, options, timeout) => write!(f, "{} {options:?} {timeout:?}", folder.display()),
+            Self::Url(address, tls) => write!(f, "{} {tls:?}", http::shown(address)),
+        }
+    }
+}
+
+/// How long others are asked unless told otherwise: less than a peer has to authenticate, as upstream.
+pub const ASK_WITHIN: Duration = Duration::from_millis(1900);
 
 /// Reads `resolver`.
 pub fn read(node: &Node, problems: &mut Vec<Problem>) -> Option<ResolverConfig> {
     if let Value::Text(text) = &node.value {
-        if ["memory", "mem"].contains(&text.to_ascii_lowercase().as_str()) {
+        let lower = text.to_ascii_lowercase();
+        if ["memory", "mem"].contains(&lower.as_str()) {
             return Some(ResolverConfig::Memory);
         }
-        problems.push(node.problem(format!(
-            "`{text}` is no resolver that is supported here: use MEMORY, or a map with `type: full` and `dir`"
-        )));
+        let inside = lower.starts_with("url(").then(|| text.get("url(".len()..)).flatten();
+        if let Some(address) = inside.and_then(|text| text.strip_suffix(')')) {
+            return at_url(node, address.trim().trim_matches('"'), problems);
+        }
+        problems.push(
+            node.problem(
+                "the resolver is none that is known: use MEMORY, URL(..), or a map with `type: full` and `dir`",
+            ),
+        );
         return None;
     }
     let (mut kind, mut folder, mut options) = (String::new(), None, DirectoryOptions::default());
     let (mut allow_delete, mut hard_delete) = (false, false);
+    let mut timeout = ASK_WITHIN;
     node.read(problems, |option, value| {
         match option {
             "type" => kind = value.text()?.to_ascii_lowercase(),
@@ -41,8 +70,9 @@ pub fn read(node: &Node, problems: &mut Vec<Problem>) -> Option<ResolverConfig> 
             "hard_delete" => hard_delete = value.switch()?,
             "limit" => options.limit = Some(value.size()?).filter(|limit| *limit > 0),
             "ttl" => options.ttl = Some(value.duration()?),
+            "timeout" => timeout = not_zero(value)?,
             // Between servers, of which there is one.
-            "interval" | "timeout" => {
+            "interval" => {
                 value.duration()?;
             }
             _ => return Ok(false),
@@ -75,7 +105,86 @@ pub fn read(node: &Node, problems: &mut Vec<Problem>) -> Option<ResolverConfig> 
     if folder.is_none() {
         problems.push(node.problem("the resolver needs `dir`: the folder for account JWTs"));
     }
-    folder.map(|folder| ResolverConfig::Directory(folder, options))
+    folder.map(|folder| ResolverConfig::Directory(folder, options, timeout))
+}
+
+fn not_zero(value: &Node) -> Result<Duration, Problem> {
+    let duration = value.duration()?;
+    if duration.is_zero() {
+        return Err(value.problem("nobody could answer in no time: give a longer `timeout`"));
+    }
+    Ok(duration)
+}
+
+fn at_url(node: &Node, text: &str, problems: &mut Vec<Problem>) -> Option<ResolverConfig> {
+    match http::address(text) {
+        Ok(address) => Some(ResolverConfig::Url(address, HttpTls::default())),
+        Err(text) => {
+            problems.push(node.problem(text));
+            None
+        }
+    }
+}
+
+/// The resolver that a single operator's JWT names, where the configuration names none: the accounts of its account
+/// server, if that speaks HTTP.
+pub fn of_operator(token: &str) -> Option<ResolverConfig> {
+    let operator = claims::decode::<Operator>(token).ok()?;
+    let server = operator.nats.account_server_url.trim_end_matches('/');
+    if !server.to_ascii_lowercase().starts_with("http") {
+        return None;
+    }
+    http::address(&format!("{server}/accounts")).ok().map(|address| ResolverConfig::Url(address, HttpTls::default()))
+}
+
+/// Options of a `tls` block that say nothing to a client of a server that is always verified.
+const OF_LISTENERS: [&str; 21] = [
+    "allow_insecure_cipher_suites",
+    "cert_match",
+    "cert_match_by",
+    "cert_match_skip_invalid",
+    "cert_store",
+    "certs",
+    "ca_certs_match",
+    "cipher_suites",
+    "connection_rate_limit",
+    "curve_preferences",
+    "first",
+    "handshake_first",
+    "immediate",
+    "insecure",
+    "min_version",
+    "ocsp_peer",
+    "pinned_certs",
+    "timeout",
+    "verify",
+    "verify_and_map",
+    "verify_cert_and_check_known_urls",
+];
+
+/// Reads `resolver_tls`: for TLS with the server of `resolver: URL(..)`.
+pub fn tls(node: &Node, problems: &mut Vec<Problem>) -> HttpTls {
+    let (mut tls, mut certificate, mut key) = (HttpTls::default(), None, None);
+    node.read(problems, |option, value| {
+        match option {
+            "ca_file" => tls.ca = Some(PathBuf::from(value.text()?)),
+            "cert_file" => certificate = Some(PathBuf::from(value.text()?)),
+            "key_file" => key = Some(PathBuf::from(value.text()?)),
+            "insecure" if value.switch()? => {
+                return Err(
+                    value.problem("the server of account JWTs is always verified: name its authority as `ca_file`")
+                );
+            }
+            _ => return Ok(OF_LISTENERS.contains(&option)),
+        }
+        Ok(true)
+    });
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => tls.identity = Some((certificate, key)),
+        (None, None) => {}
+        _ => problems.push(node.problem("`cert_file` and `key_file` of `resolver_tls` go together: give both")),
+    }
+    tls
 }
 
 /// Reads `resolver_preload`: account keys and their JWTs, inline or as files.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A place in a file: lines and columns count from 1.
+/// A place in a file: lines and columns count from 1. On line 0, the file or whatever else is named there as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The file, as it was named.
@@ -19,7 +19,11 @@ pub struct Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+        match self.line {
+            // Not in a file: a flag, or a file that cannot be read.
+            0 => f.write_str(&self.file),
+            line => write!(f, "{}:{line}:{}", self.file, self.column),
+        }
     }
 }
 
@@ -47,6 +51,8 @@ pub struct Node {
 pub enum Value {
     /// `true`, `yes`, `on` or the opposite.
     Bool(bool),
+    /// A date in the form of RFC 3339, in UTC. No option takes one.
+    Date(String),
     /// A number with a fraction.
     Float(f64),
     /// A whole number; with a size suffix, if that is how it was written.
@@ -68,7 +74,7 @@ pub struct Entry {
     pub place: Place,
     /// Its value.
     pub node: Node,
-    /// A variable refers to it.
+    /// A variable refers to it, or it is known and not acted on: whoever does not know it may pass over it.
     pub used: Rc<Cell<bool>>,
 }
 
@@ -76,6 +82,7 @@ impl Value {
     fn kind(&self) -> &'static str {
         match self {
             Self::Bool(_) => "true or false",
+            Self::Date(_) => "a date",
             Self::Float(_) => "a number with a fraction",
             Self::Int(..) => "a whole number",
             Self::List(_) => "a list",
@@ -200,7 +207,30 @@ impl Node {
         self.items().iter().map(Node::text).collect()
     }
 
-    /// A duration like `"1m30s"`, or whole seconds.
+    /// A duration that is text.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] at the value's place, if it is nothing of that kind.
+    pub fn duration_text(&self) -> Result<Duration, Problem> {
+        match &self.value {
+            Value::Text(_) => self.duration(),
+            Value::Int(..) => Err(self.problem("expected a duration with its unit, like \"40s\"")),
+            _ => Err(self.expected("a duration")),
+        }
+    }
+
+    /// `2m` without quotes: two million for nats-server, which nobody means where a duration is asked for.
+    pub(super) fn minutes(&self) -> Option<Duration> {
+        match &self.value {
+            Value::Int(millions, Some(written)) if written.ends_with('m') => {
+                u64::try_from(millions / 1_000_000).ok().map(|minutes| Duration::from_secs(minutes.saturating_mul(60)))
+            }
+            _ => None,
+        }
+    }
+
+    /// A duration like `"1m30s"`, or whole seconds; `2m` without quotes is two minutes.
     ///
     /// # Errors
     ///
@@ -212,7 +242,7 @@ impl Node {
             Value::Int(seconds, None) => u64::try_from(*seconds)
                 .map(Duration::from_secs)
                 .map_err(|_| self.problem("a duration must not be negative")),
-            // `2m` is two million, which nobody means here.
+            Value::Int(_, Some(_)) if self.minutes().is_some() => Ok(self.minutes().unwrap_or_default()),
             Value::Int(_, Some(written)) => {
                 Err(self.problem(format!("`{written}` is a size, not a duration: write \"{written}\" in quotes")))
             }

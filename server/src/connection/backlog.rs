@@ -38,6 +38,8 @@ pub struct Backlog {
     /// It took too little while a producer waited for it; producers with other receivers go on until it is no longer
     /// behind.
     slow: bool,
+    /// The socket has something of its own to write.
+    own: bool,
 }
 
 /// What happened to appended bytes.
@@ -69,11 +71,24 @@ impl Backlog {
         self.appended(max_pending)
     }
 
+    /// The socket has something of its own to write, which whoever writes next takes along.
+    pub fn poke(&mut self) -> Appended {
+        if self.closed {
+            return Appended::Refused;
+        }
+        self.own = true;
+        if self.owed || self.writing {
+            return Appended::Queued;
+        }
+        self.owed = true;
+        Appended::Owe
+    }
+
     /// Takes everything that waits; the caller has kept its promise to flush, and alone writes until it settles.
     /// `None` when nothing waits or somebody else writes.
     pub fn begin(&mut self) -> Option<Chunks> {
         self.owed = false;
-        if self.writing || self.queue.is_empty() {
+        if self.writing || self.is_empty() {
             return None;
         }
         self.writing = true;
@@ -122,7 +137,7 @@ impl Backlog {
 
     /// Whether the caller, who has just stopped writing, must start somebody who goes on: it is in charge again then.
     pub fn hand_over(&mut self) -> bool {
-        if self.writing || self.queue.is_empty() {
+        if self.writing || self.is_empty() {
             return false;
         }
         self.writing = true;
@@ -140,6 +155,7 @@ impl Backlog {
     /// Drops what is pending, and whatever a writer puts back.
     pub fn discard(&mut self) {
         self.discarded = true;
+        self.own = false;
         self.queue.clear();
     }
 
@@ -149,9 +165,9 @@ impl Backlog {
         self.closed
     }
 
-    /// Nothing waits in the queue. A writer may hold bytes, and TLS may hold records that are still to go.
+    /// Nothing waits in the queue, nor at the socket. A writer may hold bytes, and TLS may hold records that are still to go.
     pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.queue.is_empty() && !self.own
     }
 
     /// Bytes not yet with the kernel.
@@ -171,7 +187,7 @@ impl Backlog {
 
     /// Nothing waits and nobody writes: all is with the kernel, or never will be.
     pub fn is_settled(&self) -> bool {
-        self.queue.is_empty() && !self.writing
+        self.is_empty() && !self.writing
     }
 
     /// A producer should wait for this receiver: it is behind but moving, or past `hard` bytes. `others` of the
@@ -189,6 +205,7 @@ impl Backlog {
     }
 
     fn take(&mut self) -> Chunks {
+        self.own = false;
         self.in_flight = self.queue.len();
         std::mem::take(&mut self.queue)
     }
@@ -244,6 +261,25 @@ mod tests {
         assert_eq!(backlog.line(NO_BOUND, b"c"), Appended::Owe, "the next batch looks again");
         writes(&mut backlog, taken, 1);
         assert_eq!(backlog.take_more().map(|all| all.len()), Some(SOFT_PENDING + 2));
+    }
+
+    #[test]
+    fn what_the_socket_has_of_its_own_is_written_though_nothing_waits() {
+        let mut backlog = Backlog::default();
+        assert_eq!(backlog.poke(), Appended::Owe);
+        assert_eq!(backlog.poke(), Appended::Queued);
+        let taken = backlog.begin().unwrap();
+        assert!(taken.is_empty() && backlog.is_empty());
+        assert_eq!(backlog.poke(), Appended::Queued, "whoever writes looks again");
+        assert!(!backlog.is_empty());
+        writes(&mut backlog, taken, 0);
+        backlog.stop_writing();
+        assert!(backlog.hand_over(), "nobody else was told to write it");
+        assert!(backlog.take_more().unwrap().is_empty());
+        backlog.stop_writing();
+        assert!(backlog.is_settled());
+        backlog.close(false);
+        assert_eq!(backlog.poke(), Appended::Refused);
     }
 
     #[test]

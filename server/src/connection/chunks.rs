@@ -91,6 +91,17 @@ impl Chunks {
         count
     }
 
+    /// The first waiting bytes, at most `most` of them.
+    pub fn slices(&self, most: usize) -> impl Iterator<Item = &[u8]> {
+        let (mut skip, mut left) = (self.offset, most);
+        self.queue.iter().map_while(move |chunk| {
+            let slice = chunk.as_slice().get(std::mem::take(&mut skip)..).unwrap_or_default();
+            let slice = slice.get(..left).unwrap_or(slice);
+            left -= slice.len();
+            (left > 0 || !slice.is_empty()).then_some(slice)
+        })
+    }
+
     /// Forgets the first `written` bytes.
     pub fn advance(&mut self, written: usize) {
         self.len = self.len.saturating_sub(written);
@@ -189,6 +200,8 @@ mod tests {
                 chunks.advance(write);
                 model.drain(..write);
                 prop_assert_eq!(waiting(&chunks), model.iter().copied().collect::<Vec<_>>());
+                let first: Vec<u8> = chunks.slices(write).flatten().copied().collect();
+                prop_assert_eq!(first, model.iter().copied().take(write).collect::<Vec<_>>());
             }
         }
     }

@@ -4,6 +4,8 @@ use cordon_accounts::reason::Reason;
 use cordon_auth::refusal::ClosePolicy;
 
 use crate::protocol::ProtocolError;
+use crate::websocket::close;
+use crate::websocket::frame::FrameError;
 
 /// The end of a connection.
 #[derive(Clone, Debug)]
@@ -80,6 +82,13 @@ impl Closing {
             detail: error.to_string(),
             keep_output: true,
         }
+    }
+
+    /// A breach of the framing of a WebSocket.
+    pub fn framing(error: FrameError) -> Self {
+        let close_reason = close::reason_of_breach(error);
+        let wire_text = (error == FrameError::TooLarge).then(|| "Maximum Payload Violation".to_owned());
+        Self { wire_text, detail: error.to_string(), ..Self::silent(close_reason, Some(Reason::ProtocolViolation)) }
     }
 
     /// With the cause, for the log.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use cordon_accounts::limits::ConnectionLimits;
 use cordon_accounts::reason::Reason;
-use cordon_auth::principal::Principal;
-use cordon_auth::proof::{ConnectCredentials, ConnectionType, Proof};
+use cordon_auth::principal::{Method, Principal};
+use cordon_auth::proof::{ClientDetails, Proof};
 use cordon_auth::refusal::{ClosePolicy, Refusal};
 use futures_util::FutureExt;
-use rustls::ServerConnection;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -21,22 +21,31 @@ use crate::connection::close::Closing;
 use crate::connection::reader::Reader;
 use crate::connection::session::{Phase, Session};
 use crate::connection::socket::Socket;
-use crate::connection::{ClientNames, Connection, Identity};
+use crate::connection::{ClientNames, Connection, Identity, Transport, first_line, traffic};
 use crate::gate::Entry;
+use crate::leaf::accept;
 use crate::limits::FIRST_PING;
+use crate::listener::proxy;
 use crate::listener::tls::{self, Opening};
 use crate::options::HandshakeFirst;
 use crate::protocol::connect::Introduction;
 use crate::protocol::encode;
 use crate::system::security::SecurityEvent;
 use crate::tenant::{AdmissionRefused, apply};
+use crate::websocket::incoming::Input;
+use crate::websocket::outgoing::Output;
+use crate::websocket::request::{Kind, Upgrade};
+use crate::websocket::upgrade::{self, NotUpgraded};
 
 /// How long a closing connection may take to accept its last bytes.
 const LAST_WRITE: Duration = Duration::from_secs(1);
 
 /// Serves an accepted socket until it ends. A defect met on the way ends this connection alone.
-pub async fn serve(stream: TcpStream, peer: SocketAddr, broker: Arc<Broker>) {
-    let connection = Connection::new(broker.next_cid(), peer, broker.clone(), broker.tenants.global());
+pub async fn serve(stream: TcpStream, peer: SocketAddr, transport: Transport, broker: Arc<Broker>) {
+    let connection = Connection::new(peer, transport, broker);
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        tracing::debug!("{} - Client connection created", traffic::label(&connection));
+    }
     let life = AssertUnwindSafe(live(stream, connection.clone()));
     if life.catch_unwind().await.is_err() {
         contain(&connection);
@@ -45,24 +54,50 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, broker: Arc<Broker>) {
 
 async fn live(stream: TcpStream, connection: Arc<Connection>) {
     // In a box, so that what only the beginning needs does not last as long as the connection.
-    if let Some((session, reader)) = Box::pin(begin(stream, connection)).await {
-        session.run(reader).await;
+    match Box::pin(begin(stream, connection)).await {
+        Some(Begun::Client(session, reader)) => session.run(reader).await,
+        Some(Begun::Leaf(leaf)) => {
+            let Upgraded { opening, upgrade, connection } = *leaf;
+            Box::pin(accept::serve_upgraded(opening, upgrade, connection)).await;
+        }
+        None => {}
     }
 }
 
+/// What a socket turned out to be.
+enum Begun {
+    Client(Box<Session>, Reader),
+    Leaf(Box<Upgraded>),
+}
+
+/// A leaf node that came to the WebSocket listener.
+struct Upgraded {
+    opening: Opening,
+    upgrade: Upgrade,
+    connection: Arc<Connection>,
+}
+
 /// From an accepted socket to a session that can be served; `None` when it ended before.
-async fn begin(stream: TcpStream, connection: Arc<Connection>) -> Option<(Box<Session>, Reader)> {
+async fn begin(stream: TcpStream, connection: Arc<Connection>) -> Option<Begun> {
     let broker = connection.broker.clone();
     let nonce = broker.fresh_nonce();
+    let over_tcp = connection.transport == Transport::Tcp;
+    let awaited = proxy::awaited(&connection).is_some();
+    let costly = !over_tcp || broker.tls().is_some();
     // Before a handshake: whoever is turned away costs no signature.
-    if broker.tls().is_some() && broker.is_throttled(connection.peer.ip()) {
+    if costly && (!awaited && broker.is_throttled(connection.peer().ip()) || over_tcp && !broker.may_begin_handshake())
+    {
         let text = "Connection throttling is active. Please try again later.";
         let closing = Closing::told(text, "Authentication Failure", Reason::Throttled);
         turn_away(stream, &connection, &nonce, closing).await;
         return None;
     }
     let refusal = match broker.connections.admit(&connection) {
-        Entry::Admitted => None,
+        Entry::Admitted => {
+            // A reload finds it from now on, and may have come since it was made.
+            connection.bind_limits(ConnectionLimits::UNLIMITED);
+            None
+        }
         Entry::Full => {
             let text = "maximum connections exceeded";
             Some(Closing::told(text, "Maximum Connections Exceeded", Reason::ConnectionLimit))
@@ -73,26 +108,72 @@ async fn begin(stream: TcpStream, connection: Arc<Connection>) -> Option<(Box<Se
         turn_away(stream, &connection, &nonce, closing).await;
         return None;
     }
+    match connection.transport {
+        Transport::Tcp => begin_tcp(stream, connection, nonce).await,
+        Transport::Websocket => begin_websocket(stream, connection, nonce).await,
+    }
+}
+
+async fn begin_tcp(stream: TcpStream, connection: Arc<Connection>, nonce: Arc<str>) -> Option<Begun> {
+    let accepted = Instant::now();
+    let awaited = proxy::awaited(&connection).is_some();
     let opened = tokio::select! {
         opened = tls::open(stream, &connection, &nonce) => opened,
         () = ended(&connection) => Err(std::io::ErrorKind::ConnectionAborted.into()),
     };
-    let (stream, session, certificates) = match opened {
-        Ok(Opening { stream, tls, certificates }) => (stream, tls, certificates),
+    // Waiting for the header of a proxy is a part of the time for CONNECT.
+    let plain = opened.as_ref().is_ok_and(|opening| opening.tls.is_none());
+    let since = if awaited && plain { accepted } else { Instant::now() };
+    let opened = match opened {
+        Ok(opening) => with_first_line(opening, &connection, since).await,
+        Err(error) => Err(error),
+    };
+    match opened {
+        Ok(opening) => Some(attach(opening, None, connection, nonce, since)),
         Err(error) => {
             not_opened(&connection, &error);
-            return None;
+            None
         }
-    };
-    if let Some(session) = &session {
-        connection.identity.write().tls = Some(tls::names(session));
     }
-    let reader = attach(stream, session, &connection);
-    Some((Session::new(connection, nonce, certificates), reader))
+}
+
+/// Where CONNECT is demanded in plain text, what a session needs is there once there is something for it to act on.
+async fn with_first_line(mut opening: Opening, connection: &Connection, since: Instant) -> std::io::Result<Opening> {
+    let demanded = connection.broker.demands_credentials(connection.transport.client_type());
+    if demanded && opening.tls.is_none() && !connection.is_closing() {
+        let until = since + connection.auth_timeout().min(connection.ping_interval());
+        opening.stream = first_line::arrived(opening.stream, connection, until).await?;
+    }
+    Ok(opening)
+}
+
+async fn begin_websocket(stream: TcpStream, connection: Arc<Connection>, nonce: Arc<str>) -> Option<Begun> {
+    let upgraded = tokio::select! {
+        upgraded = upgrade::open(stream, &connection) => upgraded,
+        () = ended(&connection) => Err(NotUpgraded::Broken(std::io::ErrorKind::ConnectionAborted.into())),
+    };
+    match upgraded {
+        Ok((opening, upgrade)) if upgrade.kind == Kind::Leafnode => {
+            Some(Begun::Leaf(Box::new(Upgraded { opening, upgrade, connection })))
+        }
+        Ok((opening, upgrade)) => {
+            let begun = attach(opening, Some(upgrade), connection.clone(), nonce.clone(), Instant::now());
+            connection.send_line(&connection.broker.info_on_accept(&connection, &nonce).line());
+            Some(begun)
+        }
+        Err(NotUpgraded::Tls(error)) => {
+            not_opened(&connection, &error);
+            None
+        }
+        Err(error) => {
+            not_upgraded(&connection, &error);
+            None
+        }
+    }
 }
 
 /// Returns once somebody has decided that the connection ends.
-async fn ended(connection: &Connection) {
+pub(crate) async fn ended(connection: &Connection) {
     while !connection.is_closing() {
         connection.woken().await;
     }
@@ -105,7 +186,9 @@ async fn turn_away(mut stream: TcpStream, connection: &Arc<Connection>, nonce: &
         broker.security.note(SecurityEvent::of(connection, reason));
     }
     let mut lines = Vec::new();
-    if broker.tls().is_none_or(|tls| tls.first == HandshakeFirst::No) {
+    if connection.transport == Transport::Websocket {
+        lines = upgrade::turned_away(connection, closing.reason == Some(Reason::Throttled));
+    } else if broker.tls().is_none_or(|tls| tls.first == HandshakeFirst::No) {
         lines = broker.info_on_accept(connection, nonce).line();
         lines.extend(closing.wire_text.iter().flat_map(|text| encode::error_line(text)));
     }
@@ -123,27 +206,50 @@ fn not_opened(connection: &Arc<Connection>, error: &std::io::Error) {
     let broker = &connection.broker;
     if let Some(closing) = connection.closing() {
         broker.connections.remove(connection, closing.close_reason, 0);
-    } else if broker.tls().is_none() {
+    } else if broker.tls_of(connection.transport).is_none() {
         broker.connections.remove(connection, "Client Closed", 0);
     } else {
-        tracing::debug!(connection.id = connection.cid, peer = %connection.peer, "TLS handshake error: {error}");
+        tracing::debug!(connection.id = connection.cid, peer = %connection.peer(), "TLS handshake error: {error}");
         if error.kind() == std::io::ErrorKind::InvalidData {
-            broker.count_failure(connection.peer.ip());
+            broker.count_failure(connection.peer().ip());
         }
         broker.security.note(SecurityEvent::of(connection, Reason::TlsFailed).about(b"", "", &error.to_string()));
         broker.connections.remove(connection, "TLS Handshake Failure", 0);
     }
 }
 
+/// What was asked for at the WebSocket listener is not granted.
+fn not_upgraded(connection: &Arc<Connection>, error: &NotUpgraded) {
+    let broker = &connection.broker;
+    let reason = match (error, connection.closing()) {
+        (_, Some(closing)) => closing.close_reason,
+        (NotUpgraded::Refused(refused), None) => {
+            tracing::debug!(connection.id = connection.cid, peer = %connection.peer(), "no WebSocket: {refused}");
+            if refused.counts_as_failure() {
+                broker.count_failure(connection.peer().ip());
+            }
+            let event = SecurityEvent::of(connection, Reason::ProtocolViolation);
+            broker.security.note(event.about(b"", "", &refused.to_string()));
+            "Protocol Violation"
+        }
+        (NotUpgraded::TooSlow, None) => {
+            broker.security.note(SecurityEvent::of(connection, Reason::AuthenticationTimeout));
+            "Authentication Timeout"
+        }
+        (NotUpgraded::Broken(_) | NotUpgraded::Tls(_), None) => "Client Closed",
+    };
+    broker.connections.remove(connection, reason, 0);
+}
+
 /// After a panic: gives back everything the connection held. Its socket went with its task.
 fn contain(connection: &Arc<Connection>) {
     let broker = &connection.broker;
     broker.panics.fetch_add(1, Ordering::Relaxed);
-    tracing::error!(connection.id = connection.cid, peer = %connection.peer, "a connection ended because of a defect of the broker");
+    tracing::error!(connection.id = connection.cid, peer = %connection.peer(), "a connection ended because of a defect of the broker");
     connection.close(Closing { reason: Some(Reason::InternalError), ..Closing::broken("Unknown State") });
     connection.end_subscriptions();
     connection.tenant().release(connection);
-    connection.outbound.say_goodbye();
+    connection.outbound.say_goodbye("Unknown State");
     connection.outbound.detach();
     broker.connections.remove(connection, "Unknown State", 0);
     broker.security.note(SecurityEvent::of(connection, Reason::InternalError));
@@ -152,11 +258,36 @@ fn contain(connection: &Arc<Connection>) {
     }
 }
 
-fn attach(stream: TcpStream, session: Option<ServerConnection>, connection: &Arc<Connection>) -> Reader {
+fn attach(
+    opening: Opening,
+    upgrade: Option<Upgrade>,
+    connection: Arc<Connection>,
+    nonce: Arc<str>,
+    since: Instant,
+) -> Begun {
+    let Opening { stream, tls, certificates } = opening;
+    if let Some(session) = &tls {
+        connection.identity.write().tls = Some(tls::names(session));
+    }
     let (read, write) = stream.into_split();
-    let socket = Arc::new(Socket::new(write, session));
+    let mut socket = Socket::new(write, tls.map(rustls::Connection::Server));
+    let mut input = None;
+    let mut cookies = None;
+    if let Some(upgrade) = upgrade {
+        let max_payload = connection.broker.options.load().max_payload;
+        socket = socket.framed(Output::new(upgrade.fragments, upgrade.compression));
+        input = Some(Input::new(true, upgrade.compression, max_payload));
+        cookies = upgrade.cookies;
+    }
+    let socket = Arc::new(socket);
     connection.outbound.attach(socket.clone());
-    Reader::new(read, socket)
+    let mut reader = Reader::new(read, socket);
+    if let Some(input) = input {
+        reader = reader.framed(input);
+    }
+    let mut session = Session::new(connection, nonce, certificates, since);
+    session.cookies = cookies;
+    Begun::Client(session, reader)
 }
 
 /// Ends a session whose connection is closing: its subscriptions, its place in the account, and
@@ -176,7 +307,10 @@ pub(super) async fn finish(session: Box<Session>, reader: Reader) {
     if session.phase == Phase::Authenticated {
         connection.broker.observer().disconnected(&connection, &closing);
     }
-    tracing::debug!(connection.id = connection.cid, reason = closing.close_reason, detail = %closing.detail, "connection closed");
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        let (label, reason) = (traffic::label(&connection), closing.close_reason);
+        tracing::debug!(detail = %closing.detail, "{label} - Client connection closed: {reason}");
+    }
     drop(session);
     if closing.keep_output {
         connection.flush();
@@ -185,7 +319,7 @@ pub(super) async fn finish(session: Box<Session>, reader: Reader) {
             connection.outbound.wait_for_drain(until - Instant::now()).await;
         }
     }
-    connection.outbound.say_goodbye();
+    connection.outbound.say_goodbye(closing.close_reason);
     connection.outbound.detach();
     drop(reader);
 }
@@ -199,6 +333,10 @@ impl Session {
         // Of an earlier CONNECT the names stay, and the credentials do not: what it proved is proved anew.
         let mut introduction = Introduction::of(&self.connection.identity().client);
         self.options.merge(json, &mut introduction).map_err(Closing::breach)?;
+        self.options.headers &= self.connection.broker.options.load().headers;
+        if let Some(cookies) = self.cookies.take() {
+            introduction.credentials.fill_from(*cookies);
+        }
         if again {
             // Nothing of the previous principal may outlive it: subscriptions, cached matches, place.
             self.connection.end_subscriptions();
@@ -208,7 +346,9 @@ impl Session {
             self.phase = Phase::Connecting;
         }
         if introduction.credentials.account {
-            return Err(self.refused(&Refusal::new(Reason::ObsoleteAccountField, "CONNECT names an account")));
+            return Err(self
+                .connection
+                .refused(&Refusal::new(Reason::ObsoleteAccountField, "CONNECT names an account")));
         }
         if !(0..=1).contains(&self.options.protocol) {
             let closing =
@@ -226,44 +366,46 @@ impl Session {
 
     /// Proof, principal, account.
     pub(super) async fn admit(&mut self, introduction: &Introduction) -> Result<(), Closing> {
-        let principal = self.prove(&introduction.credentials).await?;
+        let principal = self.prove(introduction).await?;
+        // A service may take its time: who has gone meanwhile must not count in the account that it was put into.
+        if principal.method == Method::Callout && self.connection.outbound.is_read_closed() {
+            return Err(Closing::by_peer());
+        }
         self.bind(Arc::new(principal), self.names(introduction)).await
     }
 
-    async fn prove(&self, credentials: &ConnectCredentials) -> Result<Principal, Closing> {
+    async fn prove(&self, introduction: &Introduction) -> Result<Principal, Closing> {
         let broker = &self.connection.broker;
+        let tls = self.connection.identity().tls;
         let proof = Proof {
-            connect: credentials,
+            connect: &introduction.credentials,
             nonce: self.nonce.as_bytes(),
-            peer_ip: Some(self.connection.peer.ip()),
+            peer_ip: Some(self.connection.peer().ip()),
             certificates: &self.certificates,
-            connection_type: ConnectionType::Standard,
-            map_certificates: broker.options.map_certificates,
+            connection_type: self.connection.transport.client_type(),
+            map_certificates: self.connection.maps_certificates(),
+            client: ClientDetails {
+                id: self.connection.cid,
+                name: &introduction.name,
+                lang: &introduction.lang,
+                version: &introduction.version,
+                protocol: self.options.protocol,
+                tls: tls.as_ref().map(|tls| (tls.version, tls.suite)),
+            },
         };
         // Passwords wait for their turn, and a resolver may hang: neither holds a connection beyond its time, nor
         // one that somebody has ended meanwhile.
-        let deciding = tokio::time::timeout(broker.options.auth_timeout, broker.authenticate(proof));
+        let once = self.connection.auth_timeout();
+        // The service of an account has as much time again, and is waited for where it is asked.
+        let patience = if broker.authenticator().may_call_out() { once * 2 } else { once };
+        let deciding = tokio::time::timeout(patience, broker.authenticate(proof));
         tokio::select! {
             decided = deciding => match decided {
-                Ok(decided) => decided.map_err(|refusal| self.refused(&refusal)),
-                Err(_) => Err(self.not_decided_in_time()),
+                Ok(decided) => decided.map_err(|refusal| self.connection.refused(&refusal)),
+                Err(_) => Err(self.connection.not_decided_in_time()),
             },
             () = ended(&self.connection) => Err(Closing::silent("Client Closed", None)),
         }
-    }
-
-    fn not_decided_in_time(&self) -> Closing {
-        let detail = "the credentials could not be checked in time";
-        self.note(Reason::AuthenticationTimeout, b"", "", detail);
-        Closing::by_policy(ClosePolicy::AUTHENTICATION_TIMEOUT, Reason::AuthenticationTimeout, detail)
-    }
-
-    fn refused(&self, refusal: &Refusal) -> Closing {
-        let broker = &self.connection.broker;
-        tracing::info!(connection.id = self.connection.cid, peer = %self.connection.peer, reason = refusal.reason.code(), "authentication refused: {refusal}");
-        broker.security.note(SecurityEvent::of_refusal(&self.connection, refusal));
-        broker.observer().authentication_refused(&self.connection, refusal);
-        Closing::by_policy(refusal.close_policy(), refusal.reason, refusal.detail.clone())
     }
 
     fn names(&self, introduction: &Introduction) -> ClientNames {
@@ -279,8 +421,11 @@ impl Session {
     async fn bind(&mut self, principal: Arc<Principal>, names: ClientNames) -> Result<(), Closing> {
         let connection = self.connection.clone();
         let broker = connection.broker.clone();
-        let tenant =
-            broker.tenants.tenant_of(&broker, &principal.account).await.map_err(|error| self.refused(&error))?;
+        let tenant = broker
+            .tenants
+            .tenant_of(&broker, &principal.account)
+            .await
+            .map_err(|error| self.connection.refused(&error))?;
         // Under the account's lock: whoever applies a changed account sees this connection, or
         // this connection sees the change.
         match tenant.admit(&connection, &principal, broker.clock.unix_seconds()) {
@@ -295,13 +440,14 @@ impl Session {
             }
             Err(AdmissionRefused::NoLonger(reason)) => {
                 return Err(self
+                    .connection
                     .refused(&Refusal::new(reason, "the account changed while connecting").in_account(&tenant.name)));
             }
         }
         connection.echo.store(self.options.echo, Ordering::Relaxed);
         connection.headers.store(self.options.headers, Ordering::Relaxed);
         self.rules.headers = self.options.headers;
-        connection.set_limits(principal.limits.min(tenant.limits()));
+        connection.bind_limits(principal.limits.min(tenant.limits()));
         if !Arc::ptr_eq(&self.tenant, &tenant) {
             // Subscriptions made before CONNECT are of the account they were made in.
             connection.end_subscriptions();
@@ -327,7 +473,7 @@ impl Session {
         let broker = &self.connection.broker;
         let now = Instant::now();
         self.timers.expiry = expiry(broker, principal, now);
-        let first = broker.options.ping_interval.min(FIRST_PING);
+        let first = self.connection.ping_interval().min(FIRST_PING);
         let spread = first.mul_f64(f64::from(self.batch.draw(200)) / 1000.0);
         self.timers.connected(now, first + spread);
     }
@@ -340,7 +486,7 @@ impl Session {
     }
 }
 
-fn expiry(broker: &Broker, principal: &Principal, now: Instant) -> Option<Instant> {
+pub(crate) fn expiry(broker: &Broker, principal: &Principal, now: Instant) -> Option<Instant> {
     let left_ns = principal.expires?.saturating_mul(1_000_000_000).saturating_sub(broker.clock.unix_nanos());
     now.checked_add(Duration::from_nanos(u64::try_from(left_ns).unwrap_or(0)))
 }
@@ -354,7 +500,7 @@ impl Introduction {
 }
 
 impl Connection {
-    fn bind(&self, identity: Identity) {
+    pub(crate) fn bind(&self, identity: Identity) {
         *self.identity.write() = identity;
     }
 
@@ -374,7 +520,7 @@ mod tests {
     use super::*;
 
     /// The future of an `async fn`, without running it.
-    fn size_of_future<A, B, C, F>(_: fn(A, B, C) -> F) -> usize {
+    fn size_of_future<A, B, C, D, F>(_: fn(A, B, C, D) -> F) -> usize {
         size_of::<F>()
     }
 

@@ -7,20 +7,30 @@
 pub mod backlog;
 pub mod chunks;
 pub mod close;
+#[cfg(test)]
+mod drain_tests;
+mod first_line;
+mod framed;
 pub mod handshake;
+pub mod layer;
 pub mod outbound;
 mod publish;
-mod reader;
+pub(crate) mod reader;
+mod refused;
 pub mod session;
 pub mod socket;
+mod stall;
 mod subscribe;
 mod subscriptions;
-mod timers;
+pub(crate) mod timers;
 mod traced;
+pub mod traffic;
+pub mod write_timeout;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use cordon_accounts::limits::ConnectionLimits;
 use cordon_accounts::name::AccountName;
@@ -28,6 +38,7 @@ use cordon_accounts::permissions::Permissions;
 use cordon_accounts::permissions::response::ReplyGrants;
 use cordon_accounts::reason::Reason;
 use cordon_auth::principal::Principal;
+use cordon_auth::proof::ConnectionType;
 use cordon_auth::standing::PrincipalUpdate;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use tokio::sync::Notify;
@@ -39,17 +50,24 @@ use crate::connection::outbound::{Appended, Drained, Flushed, Outbound};
 pub use crate::connection::publish::publish_inside;
 use crate::connection::socket::Socket;
 use crate::connection::subscriptions::Subscriptions;
+use crate::leaf::state::Leaf;
 use crate::limits::SOFT_PENDING;
+use crate::options::{BrokerOptions, WriteTimeout};
 use crate::protocol::encode;
 use crate::routing::Subscription;
-use crate::tenant::Tenant;
+use crate::tenant::{Tenant, apply};
+use crate::websocket::WebsocketOptions;
 
 /// One client connection, as the rest of the broker sees it.
 pub struct Connection {
     /// Unique in this broker's life.
     pub cid: u64,
-    /// The peer's address.
-    pub peer: SocketAddr,
+    /// The address that the socket is connected to.
+    pub socket_peer: SocketAddr,
+    /// The address that a proxy told of, or that of the socket once it is decided that none does.
+    told_peer: OnceLock<Box<SocketAddr>>,
+    /// How its bytes travel.
+    pub transport: Transport,
     /// When it was accepted, Unix nanoseconds.
     pub started: i64,
     /// Pending output.
@@ -62,16 +80,53 @@ pub struct Connection {
     headers: AtomicBool,
     tracks_replies: AtomicBool,
     announced: AtomicBool,
+    unasked: AtomicBool,
     max_payload: AtomicUsize,
     max_subscriptions: AtomicUsize,
     rights: RwLock<Arc<Permissions>>,
     rights_version: AtomicU64,
     grants: Mutex<Option<Box<ReplyGrants>>>,
     subscriptions: Mutex<Subscriptions>,
-    identity: RwLock<Identity>,
+    pub(crate) identity: RwLock<Identity>,
     closing: Mutex<Option<Box<Closing>>>,
     changing: Mutex<()>,
     wake: Notify,
+    leaf: OnceLock<Box<Leaf>>,
+}
+
+/// How the bytes of a connection travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// As they are.
+    Tcp,
+    /// Inside WebSocket frames.
+    Websocket,
+}
+
+impl Transport {
+    /// What a client over it is, for `allowed_connection_types`.
+    pub const fn client_type(self) -> ConnectionType {
+        match self {
+            Self::Tcp => ConnectionType::Standard,
+            Self::Websocket => ConnectionType::Websocket,
+        }
+    }
+
+    /// What a leaf node over it is, for `allowed_connection_types`.
+    pub const fn leaf_type(self) -> ConnectionType {
+        match self {
+            Self::Tcp => ConnectionType::Leafnode,
+            Self::Websocket => ConnectionType::LeafnodeWs,
+        }
+    }
+
+    /// What monitoring and events call the type of a client over it.
+    pub const fn client_name(self) -> &'static str {
+        match self {
+            Self::Tcp => "nats",
+            Self::Websocket => "websocket",
+        }
+    }
 }
 
 /// Who a connection is, for monitoring and events.
@@ -148,13 +203,20 @@ pub struct Traffic {
 
 impl Connection {
     /// A connection just accepted, bound to no principal yet.
-    pub fn new(cid: u64, peer: SocketAddr, broker: Arc<Broker>, tenant: Arc<Tenant>) -> Arc<Self> {
+    pub fn new(peer: SocketAddr, transport: Transport, broker: Arc<Broker>) -> Arc<Self> {
+        let (cid, tenant) = (broker.next_cid(), broker.tenants.global());
         let started = broker.clock.unix_nanos();
-        let max_payload = broker.options.max_payload;
-        let max_subscriptions = broker.options.max_subscriptions.unwrap_or(usize::MAX);
+        let options = broker.options.load();
+        let max_payload = options.max_payload;
+        let max_subscriptions = options.max_subscriptions.unwrap_or(usize::MAX);
+        drop(options);
         Arc::new(Self {
             cid,
-            peer,
+            // Where IPv6 and IPv4 are listened on at once, IPv4 peers come as IPv6 ones: rules about addresses must see
+            // what the peer has.
+            socket_peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
+            told_peer: OnceLock::new(),
+            transport,
             started,
             outbound: Outbound::new(),
             traffic: Traffic { last_activity: AtomicI64::new(started), ..Traffic::default() },
@@ -162,6 +224,7 @@ impl Connection {
             headers: AtomicBool::new(false),
             tracks_replies: AtomicBool::new(false),
             announced: AtomicBool::new(false),
+            unasked: AtomicBool::new(false),
             max_payload: AtomicUsize::new(max_payload),
             max_subscriptions: AtomicUsize::new(max_subscriptions),
             rights: RwLock::new(Permissions::everything_shared()),
@@ -172,8 +235,42 @@ impl Connection {
             closing: Mutex::default(),
             changing: Mutex::default(),
             wake: Notify::new(),
+            leaf: OnceLock::new(),
             broker,
         })
+    }
+
+    /// The peer's address: what a proxy told of it where proxies are believed, or else that of the socket.
+    pub fn peer(&self) -> SocketAddr {
+        self.told_peer.get().map_or(self.socket_peer, |told| **told)
+    }
+
+    /// It is decided what the peer's address is, once.
+    pub(crate) fn tell_peer(&self, peer: SocketAddr) {
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        // A second header is no header: it is what the peer sends.
+        let _first = self.told_peer.set(Box::new(peer));
+    }
+
+    /// Whether it is decided what the peer's address is, where a proxy may tell of another.
+    pub(crate) fn has_told_peer(&self) -> bool {
+        self.told_peer.get().is_some()
+    }
+
+    /// What it is as a connection of a leaf node; `None` for a client, and before a leaf node is joined.
+    pub fn leaf(&self) -> Option<&Leaf> {
+        self.leaf.get().map(|leaf| &**leaf)
+    }
+
+    /// Makes it a connection of a leaf node, once.
+    pub(crate) fn set_leaf(&self, leaf: Leaf) {
+        // It is joined once; a second time would be refused before.
+        let _first = self.leaf.set(Box::new(leaf));
+    }
+
+    /// What monitoring and events call it.
+    pub fn kind(&self) -> &'static str {
+        if self.leaf.get().is_some() { "Leafnode" } else { "Client" }
     }
 
     /// Who it is.
@@ -187,7 +284,7 @@ impl Connection {
     }
 
     /// Whether `tenant` is the account it is bound to.
-    fn is_of(&self, tenant: &Arc<Tenant>) -> bool {
+    pub(crate) fn is_of(&self, tenant: &Arc<Tenant>) -> bool {
         Arc::ptr_eq(&self.identity.read().tenant, tenant)
     }
 
@@ -205,9 +302,15 @@ impl Connection {
     fn start_draining(self: &Arc<Self>, socket: Arc<Socket>) {
         let connection = self.clone();
         self.broker.tasks.spawn(async move {
-            let deadline = connection.broker.options.write_deadline;
-            match connection.outbound.drain(&socket, deadline, std::time::Instant::now).await {
-                Drained::Done => {}
+            let (deadline, drained) = loop {
+                let (deadline, then) = connection.write_deadline();
+                match connection.outbound.drain(&socket, (deadline, then), std::time::Instant::now).await {
+                    Drained::Late { chunks } => connection.is_late(deadline, chunks),
+                    drained => break (deadline, drained),
+                }
+            };
+            match drained {
+                Drained::Done | Drained::Late { .. } => {}
                 Drained::TooSlow { chunks } => {
                     tracing::info!(
                         connection.id = connection.cid,
@@ -218,6 +321,23 @@ impl Connection {
                 Drained::Broken => connection.close(Closing::broken("Write Error")),
             }
         });
+    }
+
+    /// The write deadline passed, and the connection stays because its peer took something.
+    fn is_late(&self, deadline: Duration, chunks: usize) {
+        tracing::info!(
+            connection.id = self.cid,
+            "Slow Consumer State: WriteDeadline of {deadline:?} exceeded with {chunks} bytes pending."
+        );
+        self.broker.slow_consumers.fetch_add(1, Ordering::Relaxed);
+        self.tenant().counters.slow_consumers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn write_deadline(&self) -> (Duration, WriteTimeout) {
+        let options = self.broker.options.load();
+        let leaf = Some(&options.leaf).filter(|_| self.leaf().is_some());
+        let deadline = leaf.and_then(|leaf| leaf.write_deadline).unwrap_or(options.write_deadline);
+        (deadline, leaf.and_then(|leaf| leaf.write_timeout).unwrap_or(options.write_timeout))
     }
 
     /// Queues a protocol line and writes it; for use outside a batch.
@@ -231,11 +351,21 @@ impl Connection {
         }
     }
 
+    /// Queues a protocol line that no bound holds against the receiver; its own task writes it.
+    pub(crate) fn queue_line(&self, line: &[u8]) {
+        if self.outbound.line(usize::MAX, line) == Appended::Owe {
+            self.wake.notify_one();
+        }
+    }
+
     /// Asks the connection's own task to end it; the first call decides.
     pub fn close(&self, closing: Closing) {
         let mut slot = self.closing.lock();
         if slot.is_some() {
             return;
+        }
+        if let Some(text) = closing.wire_text.as_ref().filter(|_| traffic::is_on()) {
+            traffic::said(self, &encode::error_line(text));
         }
         let last_words = closing.wire_text.as_ref().map(|text| encode::error_line(text));
         self.outbound.close(closing.keep_output, last_words.as_deref().unwrap_or_default());
@@ -264,9 +394,31 @@ impl Connection {
         self.close(Closing::slow("Slow Consumer (Pending Bytes)", Reason::SlowConsumerPending));
     }
 
+    /// A setting that the listener it came by may have of its own.
+    fn setting<T>(&self, own: fn(&WebsocketOptions) -> Option<T>, shared: fn(&BrokerOptions) -> T) -> T {
+        let options = self.broker.options.load();
+        let websocket = options.websocket.as_ref().filter(|_| self.transport == Transport::Websocket);
+        websocket.and_then(own).unwrap_or_else(|| shared(&options))
+    }
+
+    /// Interval of pings while it is idle.
+    pub fn ping_interval(&self) -> Duration {
+        self.setting(|own| own.ping_interval, |shared| shared.ping_interval)
+    }
+
+    /// Time for CONNECT.
+    pub fn auth_timeout(&self) -> Duration {
+        self.setting(|own| own.auth_timeout, |shared| shared.auth_timeout)
+    }
+
+    /// Whether its certificate names the user.
+    pub fn maps_certificates(&self) -> bool {
+        self.setting(|own| Some(own.map_certificates), |shared| shared.map_certificates)
+    }
+
     /// Bound on its pending output.
     pub fn max_pending(&self) -> usize {
-        self.broker.options.max_pending
+        self.broker.options.max_pending()
     }
 
     /// Bound on one message it publishes.
@@ -280,12 +432,25 @@ impl Connection {
     }
 
     /// Puts limits of its user and account in force, as far as they are tighter than the broker's.
-    pub fn set_limits(&self, limits: ConnectionLimits) {
-        let options = &self.broker.options;
+    ///
+    /// Whether it has more subscriptions now than it may, and had not before.
+    pub fn set_limits(&self, limits: ConnectionLimits) -> bool {
+        let before = self.max_subscriptions();
+        let options = self.broker.options.load();
         let tighter = |limit: Option<u32>, own: usize| limit.map_or(own, |limit| own.min(limit as usize));
         let own = options.max_subscriptions.unwrap_or(usize::MAX);
         self.max_subscriptions.store(tighter(limits.subscriptions, own), Ordering::Relaxed);
         self.max_payload.store(tighter(limits.payload, options.max_payload), Ordering::Relaxed);
+        let held = self.subscription_count();
+        held > self.max_subscriptions() && held <= before
+    }
+
+    /// As [`Self::set_limits`], while nobody else does.
+    fn bind_limits(self: &Arc<Self>, limits: ConnectionLimits) {
+        let _one_at_a_time = self.change();
+        if self.set_limits(limits) {
+            apply::end_soon(&self.broker, self.clone());
+        }
     }
 
     /// Held while a changed account is put in force on it.
@@ -308,13 +473,23 @@ impl Connection {
         self.announced.load(Ordering::Relaxed) && self.identity.read().client.protocol >= 1
     }
 
-    fn set_announced(&self) {
+    /// It is served without ever having been asked who it is, and has not said so either.
+    pub fn is_served_unasked(&self) -> bool {
+        self.unasked.load(Ordering::SeqCst) && self.identity.read().principal.is_none()
+    }
+
+    pub(crate) fn set_announced(&self) {
         self.announced.store(true, Ordering::Relaxed);
     }
 
     /// It wants its own messages back.
     pub fn echoes(&self) -> bool {
         self.echo.load(Ordering::Relaxed)
+    }
+
+    /// Sets whether its peer understands headers.
+    pub(crate) fn set_reads_headers(&self, reads: bool) {
+        self.headers.store(reads, Ordering::Relaxed);
     }
 
     /// Its client understands headers.
@@ -330,6 +505,11 @@ impl Connection {
     /// Changes whenever [`Self::rights`] do.
     pub fn rights_version(&self) -> u64 {
         self.rights_version.load(Ordering::Acquire)
+    }
+
+    /// Has its session decide anew about subjects that it has decided about.
+    pub fn forget_decisions(&self) {
+        self.rights_version.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Whether a message on `subject` may reach it, for subscriptions that overlap a deny rule.
@@ -368,7 +548,7 @@ impl Connection {
         self.wake.notify_one();
     }
 
-    fn woken(&self) -> Notified<'_> {
+    pub(crate) fn woken(&self) -> Notified<'_> {
         self.wake.notified()
     }
 }

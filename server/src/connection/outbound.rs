@@ -17,6 +17,7 @@ pub use crate::connection::backlog::Appended;
 use crate::connection::backlog::Backlog;
 use crate::connection::chunks::Chunks;
 use crate::connection::socket::{Progress, Socket};
+use crate::connection::write_timeout::WriteTimeout;
 use crate::limits::FLUSH_ROUNDS;
 use crate::sync::Mutex;
 
@@ -50,6 +51,16 @@ impl Outbound {
         Self { state: Mutex::default(), drained: Notify::new() }
     }
 
+    /// Whether the peer has closed its side, whatever it sent before.
+    pub fn is_read_closed(&self) -> bool {
+        self.state.lock().socket.as_ref().is_some_and(|socket| socket.is_read_closed())
+    }
+
+    /// The socket that it writes to, once it has one.
+    pub fn socket(&self) -> Option<Arc<Socket>> {
+        self.state.lock().socket.clone()
+    }
+
     /// Gives the socket to write to.
     pub fn attach(&self, socket: Arc<Socket>) {
         self.state.lock().socket = Some(socket);
@@ -81,6 +92,11 @@ impl Outbound {
             return Appended::Refused;
         }
         state.backlog.line(max_pending, line)
+    }
+
+    /// Has whoever writes next take along what the socket has of its own to write.
+    pub fn poke(&self) -> Appended {
+        self.state.lock().backlog.poke()
     }
 
     /// Runs `change` while nothing can be appended.
@@ -163,12 +179,22 @@ impl Outbound {
     }
 
     /// Writes until nothing is pending; what is pending at one moment must be gone after
-    /// `deadline`, however much arrives meanwhile.
-    pub async fn drain(&self, socket: &Socket, deadline: Duration, now: impl Fn() -> Instant) -> Drained {
+    /// `deadline`, however much arrives meanwhile. With [`WriteTimeout::Retry`] whoever took something until then has as
+    /// much time again: the caller goes on after [`Drained::Late`].
+    pub async fn drain(
+        &self,
+        socket: &Socket,
+        (deadline, then): (Duration, WriteTimeout),
+        now: impl Fn() -> Instant,
+    ) -> Drained {
         let (mut goal, mut due) = (self.queued_in_all(), now() + deadline);
+        let mut before = self.state.lock().backlog.written();
         loop {
             let left = due.saturating_duration_since(now());
             match tokio::time::timeout(left, socket.writable()).await {
+                Err(_) if then == WriteTimeout::Retry && self.state.lock().backlog.written() > before => {
+                    return Drained::Late { chunks: self.pending() };
+                }
                 Err(_) => {
                     self.stop_writing(&mut self.state.lock());
                     return Drained::TooSlow { chunks: self.pending() };
@@ -186,6 +212,7 @@ impl Outbound {
             }
             if self.state.lock().backlog.written() >= goal {
                 (goal, due) = (self.queued_in_all(), now() + deadline);
+                before = self.state.lock().backlog.written();
             }
             tokio::task::yield_now().await;
         }
@@ -240,11 +267,12 @@ impl Outbound {
         }
     }
 
-    /// Ends TLS and the sending direction properly, so that the peer sees an end and no reset.
-    pub fn say_goodbye(&self) {
+    /// Ends TLS and the sending direction properly, so that the peer sees an end and no reset; a WebSocket with
+    /// `reason`, as monitoring names it.
+    pub fn say_goodbye(&self, reason: &str) {
         let socket = self.state.lock().socket.clone();
         if let Some(socket) = socket {
-            socket.finish();
+            socket.finish(reason);
         }
     }
 
@@ -277,6 +305,11 @@ impl Default for Outbound {
 pub enum Drained {
     /// All is written.
     Done,
+    /// The write deadline passed, and what waits is still to be written: something was.
+    Late {
+        /// Bytes that are still pending.
+        chunks: usize,
+    },
     /// The write deadline passed.
     TooSlow {
         /// Bytes that were still pending.

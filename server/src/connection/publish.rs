@@ -11,6 +11,7 @@ use crate::protocol::{Publish, encode, headers};
 use crate::routing::match_set::MatchSet;
 use crate::routing::message::Passage;
 use crate::routing::{Message, Sink, deliver, route};
+use crate::system::callout;
 use crate::tracing_messages::Wish;
 
 /// Reply subjects that belong to the broker: service replies, stream acks, gateway replies.
@@ -24,14 +25,21 @@ impl Session {
         if self.options.pedantic && !(matching::is_valid(frame.subject) && matching::is_literal(frame.subject)) {
             self.error("Invalid Publish Subject");
         }
-        if frame.header_len > 0
-            && let Some(wish) = Wish::of(frame.body.get(..frame.header_len).unwrap_or_default())
-        {
-            return self.publish_traced(frame, wish);
+        if frame.header_len > 0 {
+            let header = frame.body.get(..frame.header_len).unwrap_or_default();
+            if let Some(wish) = Wish::of(header) {
+                return self.publish_traced(frame, wish);
+            }
+            if self.tenant.has_trace()
+                && let Some(destination) = self.sampled(header)
+            {
+                return self.publish_traced(frame, Wish { destination: &destination, only: false, is_forged: false });
+            }
         }
         self.publish_mapped(frame);
     }
 
+    #[inline]
     pub(super) fn publish_mapped(&mut self, frame: &Publish<'_>) {
         if self.tenant.has_mappings() {
             let tenant = self.tenant.clone();
@@ -45,12 +53,17 @@ impl Session {
         }
     }
 
+    #[inline]
     fn publish_to(&mut self, subject: &[u8], frame: &Publish<'_>) {
         self.refresh_rights();
-        if let Some(set) = self.cache.find(subject, &self.tenant.interest) {
-            self.send(subject, frame, &set);
-            return;
+        match self.cache.find(subject, &self.tenant.interest) {
+            Some(set) => self.send(subject, frame, &set),
+            None => self.publish_unknown(subject, frame),
         }
+    }
+
+    /// A subject whose receivers are not known, or are others by now.
+    fn publish_unknown(&mut self, subject: &[u8], frame: &Publish<'_>) {
         if !self.may_publish(subject) {
             return;
         }
@@ -73,7 +86,8 @@ impl Session {
         // Inboxes are used once: remembering them would only push out what is used again.
         self.cacheable = !subject.starts_with(b"_INBOX.");
         let reserved = (subject.starts_with(b"_GR_.") && subject.len() > 5)
-            || (subject.starts_with(b"$NRG.") && !self.tenant.is_system());
+            || (subject.starts_with(b"$NRG.") && !self.tenant.is_system())
+            || callout::is_reserved(&self.connection.broker, &self.tenant, subject);
         let denial = if reserved { None } else { self.rights.may_publish(subject).err() };
         if !reserved && denial.is_none() {
             return true;
@@ -92,9 +106,7 @@ impl Session {
     /// Refuses reply subjects that belong to the broker.
     #[inline]
     pub(super) fn may_reply_to(&mut self, reply: &[u8]) -> bool {
-        if !reply.is_empty()
-            && RESERVED_REPLIES.iter().any(|reserved| reply.len() > reserved.len() && reply.starts_with(reserved))
-        {
+        if RESERVED_REPLIES.iter().any(|reserved| reply.len() > reserved.len() && reply.starts_with(reserved)) {
             let text = format!("Permissions Violation for Publish with Reply of {}", encode::quoted(reply));
             self.refuse(Reason::ReplyReserved, reply, "", &text);
             return false;
@@ -104,7 +116,7 @@ impl Session {
 
     fn send(&mut self, subject: &[u8], frame: &Publish<'_>, set: &MatchSet) {
         let reply = frame.reply;
-        if !self.may_reply_to(reply) {
+        if !reply.is_empty() && !self.may_reply_to(reply) {
             return;
         }
         self.acknowledge();
@@ -113,6 +125,7 @@ impl Session {
         }
         let mut message = Message {
             subject,
+            shown: subject,
             reply,
             header_len: frame.header_len,
             body: frame.body,
@@ -173,6 +186,6 @@ pub fn publish_inside(
         joined = [header, payload].concat();
         &joined
     };
-    let message = Message { subject, reply, header_len: header.len(), body, origin: None, passage: Passage::default() };
+    let message = Message::of_broker(subject, reply, header.len(), body);
     route(&set, &message, batch)
 }

@@ -10,8 +10,14 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::tcp::OwnedReadHalf;
 use zeroize::Zeroize as _;
 
+use crate::connection::layer::InputLayer;
 use crate::connection::socket::Socket;
-use crate::limits::{DIRECT_FROM, FIRST_READ, READ_BUFFER, READ_STEP};
+use crate::limits::{
+    DELIVERIES_MAX, DELIVERY_COUNTS, DIRECT_FROM, FIRST_READ, LEAST_READ, READ_BUFFER, READ_STEP, TURN,
+};
+use crate::s2::incoming::{Incoming, S2Error};
+use crate::websocket::frame::FrameError;
+use crate::websocket::incoming::Input;
 
 thread_local! {
     /// The worker's read buffer and its buffer for TLS records.
@@ -19,31 +25,62 @@ thread_local! {
 }
 
 /// The reading half of a socket.
-pub(super) struct Reader {
-    half: OwnedReadHalf,
-    socket: Arc<Socket>,
+pub(crate) struct Reader {
+    pub(super) half: OwnedReadHalf,
+    pub(super) socket: Arc<Socket>,
     /// An incomplete frame.
-    tail: Vec<u8>,
+    pub(super) tail: Vec<u8>,
     /// Length that the frame in `tail` will have, as far as is known.
-    wanted: usize,
+    pub(super) wanted: usize,
     /// Most bytes that one read takes.
-    most: usize,
+    pub(super) most: usize,
+    /// What is around the input.
+    pub(super) layer: Option<Box<InputLayer>>,
+    /// Bytes taken since others had their turn, and what deliveries count for.
+    pub(super) taken: usize,
+}
+
+/// What the next read takes at most, after one of `most` that led to so many deliveries: with a thousand receivers a
+/// full read would be a turn of many milliseconds.
+fn fitting(most: usize, deliveries: u64) -> usize {
+    if deliveries > DELIVERIES_MAX {
+        (most / 2).max(LEAST_READ)
+    } else if deliveries < DELIVERIES_MAX / 4 {
+        (most * 2).min(READ_BUFFER)
+    } else {
+        most
+    }
+}
+
+/// What so many deliveries count for in a turn.
+fn counted(deliveries: u64) -> usize {
+    usize::try_from(deliveries).unwrap_or(usize::MAX).saturating_mul(DELIVERY_COUNTS)
 }
 
 /// What a consumer made of the bytes it was shown.
-pub(super) struct Consumed {
+pub(crate) struct Consumed {
     /// Bytes used up.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
     /// Length of the frame that the rest begins, 0 when unknown.
-    pub(super) wanted: usize,
+    pub(crate) wanted: usize,
+    /// The consumer takes no more until it has done something else; the rest is to be replayed then.
+    pub(crate) paused: bool,
 }
 
 /// How a read ended.
-pub(super) enum Read {
+pub(crate) enum Read {
     /// Bytes were shown to the consumer.
     Some,
     /// The peer closed its side.
     End,
+    /// The framing was breached.
+    Breach(FrameError),
+    /// What is compressed cannot be read.
+    Damaged(S2Error),
+    /// The peer said that it closes.
+    Closed,
+    /// Bytes were shown to the consumer, and the socket has a pong to write.
+    Pinged,
 }
 
 /// A peer that went away in the middle of its CONNECT leaves nothing of it.
@@ -55,21 +92,46 @@ impl Drop for Reader {
 }
 
 impl Reader {
-    pub(super) fn new(half: OwnedReadHalf, socket: Arc<Socket>) -> Self {
-        Self { half, socket, tail: Vec::new(), wanted: 0, most: FIRST_READ }
+    pub(crate) fn new(half: OwnedReadHalf, socket: Arc<Socket>) -> Self {
+        Self { half, socket, tail: Vec::new(), wanted: 0, most: FIRST_READ, layer: None, taken: 0 }
+    }
+
+    /// The same, with its input in frames.
+    pub(crate) fn framed(self, input: Input) -> Self {
+        // Not by `..self`: what is dropped is searched for what must be forgotten.
+        let mut framed = self;
+        framed.layer = Some(Box::new(InputLayer::Websocket(input)));
+        framed
+    }
+
+    /// From here on the input is compressed; a peer that has proved nothing may send `early` bytes at most.
+    pub(crate) fn decompress(&mut self, early: Option<usize>) {
+        let tail = std::mem::take(&mut self.tail);
+        self.wanted = 0;
+        self.layer = Some(Box::new(InputLayer::S2(Incoming::new(early).after(tail))));
     }
 
     /// Reads as much at once as there is: the peer has proved who it is.
-    pub(super) fn trust(&mut self) {
+    pub(crate) fn trust(&mut self) {
         self.most = READ_BUFFER;
+        if let Some(layer) = &mut self.layer {
+            layer.trust();
+        }
     }
 
     /// Shows `consume` what is left over from earlier, without reading.
-    pub(super) fn replay(&mut self, consume: &mut dyn FnMut(&[u8]) -> Consumed) {
+    pub(crate) fn replay(&mut self, consume: &mut dyn FnMut(&[u8]) -> Consumed) -> Read {
+        let paused = self.show_tail(consume);
+        if self.layer.is_some() && !paused { self.resume_layer(consume) } else { Read::Some }
+    }
+
+    /// Whether the consumer takes no more.
+    fn show_tail(&mut self, consume: &mut dyn FnMut(&[u8]) -> Consumed) -> bool {
         let mut tail = std::mem::take(&mut self.tail);
         let consumed = consume(&tail);
         self.keep(&tail, &consumed);
         self.forget(&mut tail);
+        consumed.paused
     }
 
     /// Takes plain text that TLS already holds, right after the handshake.
@@ -77,8 +139,9 @@ impl Reader {
     /// # Errors
     ///
     /// When TLS fails.
-    pub(super) fn take_early(&mut self) -> io::Result<()> {
-        let Some(tls) = self.socket.tls() else { return Ok(()) };
+    pub(crate) fn take_early(&mut self) -> io::Result<()> {
+        // A request that asks for WebSocket has nothing behind it.
+        let Some(tls) = self.socket.tls().filter(|_| self.layer.is_none()) else { return Ok(()) };
         let mut tls = tls.lock();
         match io::Read::read_to_end(&mut tls.reader(), &mut self.tail) {
             Ok(_) => Ok(()),
@@ -87,18 +150,38 @@ impl Reader {
         }
     }
 
+    /// Lets others have their turn once much was taken. A peer that never stops sending would otherwise keep its worker
+    /// for a hundred reads, and nobody look meanwhile whether others have sent something.
+    pub(crate) async fn give_way(&mut self) {
+        if self.taken >= TURN {
+            self.taken = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Fits what one read takes to how often what the last one took was delivered.
+    pub(crate) fn weigh(&mut self, deliveries: u64) {
+        if self.is_wary() {
+            return;
+        }
+        self.most = fitting(self.most, deliveries);
+        self.taken = self.taken.saturating_add(counted(deliveries));
+    }
+
     /// Reads once and shows `consume` all bytes at hand.
     ///
     /// # Errors
     ///
     /// When the socket or TLS fails.
-    pub(super) fn poll(
+    pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         consume: &mut dyn FnMut(&[u8]) -> Consumed,
     ) -> Poll<io::Result<Read>> {
         WORKER.with_borrow_mut(|(buffer, records)| {
-            if self.socket.tls().is_some() {
+            if self.layer.is_some() {
+                self.poll_layer(cx, buffer, records, consume)
+            } else if self.socket.tls().is_some() {
                 self.poll_tls(cx, buffer, records, consume)
             } else if self.wanted > buffer.len() || (self.tail.len() >= DIRECT_FROM && self.wanted > self.tail.len()) {
                 self.poll_large(cx, consume)
@@ -128,6 +211,7 @@ impl Reader {
         if count == 0 {
             return Poll::Ready(Ok(Read::End));
         }
+        self.taken += count;
         head.copy_from_slice(&self.tail);
         let bytes = buffer.get_mut(..kept + count).unwrap_or_default();
         let consumed = consume(bytes);
@@ -153,8 +237,9 @@ impl Reader {
         if count == 0 {
             return Poll::Ready(Ok(Read::End));
         }
+        self.taken += count;
         if self.tail.len() == whole {
-            self.replay(consume);
+            self.show_tail(consume);
         }
         Poll::Ready(Ok(Read::Some))
     }
@@ -176,6 +261,7 @@ impl Reader {
         if sealed.is_empty() {
             return Poll::Ready(Ok(Read::End));
         }
+        self.taken += sealed.len();
         let socket = self.socket.clone();
         let Some(tls) = socket.tls() else { return Poll::Ready(Ok(Read::End)) };
         let mut ended = false;
@@ -205,7 +291,7 @@ impl Reader {
             }
             if direct {
                 if self.tail.len() >= self.wanted {
-                    self.replay(consume);
+                    self.show_tail(consume);
                 }
                 continue;
             }
@@ -233,9 +319,19 @@ impl Reader {
     /// Before the peer has proved who it is, what it sends may be a password or a token: it does not stay in
     /// memory that others use.
     fn forget(&self, bytes: &mut [u8]) {
-        if self.most == FIRST_READ {
+        if self.is_wary() {
             bytes.zeroize();
         }
+    }
+
+    /// A part of a frame is here, and the rest is not.
+    pub(super) fn has_begun(&self) -> bool {
+        !self.tail.is_empty()
+    }
+
+    /// The peer has not proved who it is.
+    pub(super) fn is_wary(&self) -> bool {
+        self.most == FIRST_READ
     }
 
     fn keep(&mut self, bytes: &[u8], consumed: &Consumed) {
@@ -247,5 +343,32 @@ impl Reader {
         }
         self.tail.reserve_exact(consumed.wanted.max(rest.len()));
         self.tail.extend_from_slice(rest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_read_of_small_messages_is_a_turn_and_one_of_large_messages_is_not() {
+        let turn_of = |size: usize| READ_BUFFER + counted((READ_BUFFER / size) as u64);
+        assert!(turn_of(150) >= TURN && turn_of(1 << 16) * 4 >= TURN && turn_of(1 << 16) * 3 < TURN);
+        assert!(counted(DELIVERIES_MAX) >= TURN && counted(u64::MAX) == usize::MAX);
+    }
+
+    #[test]
+    fn reads_become_smaller_while_much_is_delivered_and_larger_again() {
+        let mut most = READ_BUFFER;
+        for _ in 0..10 {
+            most = fitting(most, DELIVERIES_MAX + 1);
+        }
+        assert_eq!(most, LEAST_READ);
+        assert_eq!(fitting(most, DELIVERIES_MAX), most, "as it should be");
+        for _ in 0..10 {
+            most = fitting(most, 1);
+        }
+        assert_eq!(most, READ_BUFFER);
+        const { assert!(LEAST_READ > FIRST_READ, "or a peer that is trusted would be taken for one that is not") };
     }
 }

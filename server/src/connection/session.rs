@@ -10,10 +10,10 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use cordon_accounts::permissions::Permissions;
 use cordon_accounts::reason::Reason;
+use cordon_auth::proof::ConnectCredentials;
 use cordon_auth::refusal::ClosePolicy;
 use rustls_pki_types::CertificateDer;
 use tokio::time::Instant;
@@ -23,7 +23,9 @@ use crate::connection::Connection;
 use crate::connection::close::Closing;
 use crate::connection::reader::{Consumed, Read, Reader};
 use crate::connection::timers::{Tick, Timers};
-use crate::limits::{FLUSH_AFTER, STALL_MAX};
+use crate::connection::traffic;
+use crate::limits::FLUSH_AFTER;
+use crate::listener::patience::FIRST_PAUSE;
 use crate::protocol::connect::{ConnectOptions, Introduction};
 use crate::protocol::parser::{self, Rules, Step};
 use crate::protocol::{Frame, ProtocolError, encode};
@@ -32,6 +34,9 @@ use crate::routing::cache::MatchCache;
 use crate::routing::match_set::MatchSet;
 use crate::system::security::SecurityEvent;
 use crate::tenant::Tenant;
+
+/// So often pauses double: the longest is of a second.
+const MOST_DOUBLINGS: u8 = 10;
 
 /// What only a connection's own task needs.
 pub struct Session {
@@ -49,13 +54,19 @@ pub struct Session {
     behind: Vec<Arc<Connection>>,
     /// Others of its receivers keep up.
     others: bool,
+    /// What was read last led to so many.
+    deliveries: u64,
     pub(super) in_messages: u64,
     pub(super) in_bytes: u64,
     active: bool,
     pub(super) timers: Timers,
     pub(super) nonce: Arc<str>,
     pub(super) certificates: Vec<CertificateDer<'static>>,
+    /// Credentials that came before CONNECT, and count where it leaves them out.
+    pub(super) cookies: Option<Box<ConnectCredentials>>,
     pub(super) phase: Phase,
+    /// How often a CONNECT was looked at that had not come whole.
+    looks: u8,
     pub(super) first_pong_sent: bool,
     /// What to do once the frames at hand are flushed.
     pending: Option<Pending>,
@@ -81,21 +92,26 @@ enum Pending {
 }
 
 impl Session {
-    /// The session of a connection whose socket is ready.
+    /// The session of a connection whose socket was ready `since` then.
     pub(super) fn new(
         connection: Arc<Connection>,
         nonce: Arc<str>,
         certificates: Vec<CertificateDer<'static>>,
+        since: Instant,
     ) -> Box<Self> {
-        let options = &connection.broker.options;
+        let options = connection.broker.options.load();
         let now = Instant::now();
-        let mut timers = Timers::new(now, options.ping_interval);
-        let demanded = connection.broker.demands_credentials();
+        let mut timers = Timers::new(now, connection.ping_interval());
+        // Before it is known: whoever begins to ask everybody in between ends it.
+        connection.unasked.store(true, Ordering::SeqCst);
+        let demanded = connection.broker.demands_credentials(connection.transport.client_type());
+        connection.unasked.store(!demanded, Ordering::SeqCst);
         if demanded {
-            timers.authentication = Some(now + options.auth_timeout);
+            timers.authentication = Some(since + connection.auth_timeout());
         }
         let rules =
             Rules { max_control_line: options.max_control_line, max_payload: options.max_payload, headers: false };
+        drop(options);
         Box::new(Self {
             tenant: connection.tenant(),
             rights: connection.rights(),
@@ -108,13 +124,16 @@ impl Session {
             batch: Batch::new(connection.cid.wrapping_mul(0x9E37_79B9_7F4A_7C15)),
             behind: Vec::new(),
             others: false,
+            deliveries: 0,
             in_messages: 0,
             in_bytes: 0,
             active: false,
             timers,
             nonce,
             certificates,
+            cookies: None,
             phase: if demanded { Phase::Connecting } else { Phase::Open },
+            looks: 0,
             first_pong_sent: false,
             pending: None,
             connection,
@@ -129,7 +148,8 @@ impl Session {
         if let Err(error) = reader.take_early() {
             self.connection.close(Closing::broken("Read Error").because(error.to_string()));
         }
-        reader.replay(&mut |bytes| self.consume(bytes));
+        let read = reader.replay(&mut |bytes| self.consume(bytes));
+        self.after_read(Ok(read));
         self.settle(&mut reader).await;
         let timer = tokio::time::sleep_until(self.timers.next());
         tokio::pin!(timer);
@@ -142,6 +162,8 @@ impl Session {
                 () = &mut timer => self.on_timer(),
             }
             self.settle(&mut reader).await;
+            reader.weigh(std::mem::take(&mut self.deliveries));
+            reader.give_way().await;
             if timer.deadline() != self.timers.next() {
                 timer.as_mut().reset(self.timers.next());
             }
@@ -153,6 +175,18 @@ impl Session {
         match read {
             Ok(Read::Some) => {}
             Ok(Read::End) => self.connection.close(Closing::by_peer()),
+            Ok(Read::Closed) => self.connection.close(Closing::silent("Client Closed", None)),
+            Ok(Read::Pinged) => {
+                let appended = self.connection.outbound.poke();
+                self.follow(appended);
+            }
+            Ok(Read::Damaged(error)) => {
+                self.connection.close(Closing::broken("Read Error").because(error.to_string()));
+            }
+            Ok(Read::Breach(error)) => {
+                self.note(Reason::ProtocolViolation, b"", "", &error.to_string());
+                self.connection.close(Closing::framing(error));
+            }
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {
                 self.connection.close(Closing::by_peer());
             }
@@ -170,6 +204,23 @@ impl Session {
             Box::pin(self.wait_for_receivers()).await;
         }
         self.others = false;
+        if self.phase == Phase::Connecting && reader.has_begun() && !self.connection.is_closing() {
+            Box::pin(self.look_away()).await;
+        }
+    }
+
+    /// A CONNECT that has not come whole is looked at again after pauses that double, however its peer sends it: a thousand
+    /// peers that send a byte at a time, together, must not keep everybody else waiting.
+    async fn look_away(&mut self) {
+        let pause = FIRST_PAUSE * (1 << self.looks.min(MOST_DOUBLINGS));
+        self.looks = self.looks.saturating_add(1);
+        let until = self.timers.next().min(Instant::now() + pause);
+        let connection = self.connection.clone();
+        tokio::select! {
+            biased;
+            () = connection.woken() => {}
+            () = tokio::time::sleep_until(until) => {}
+        }
     }
 
     /// Does what is pending, until the frames after it leave nothing more.
@@ -188,7 +239,8 @@ impl Session {
                         break;
                     }
                     reader.trust();
-                    reader.replay(&mut |bytes| self.consume(bytes));
+                    let read = reader.replay(&mut |bytes| self.consume(bytes));
+                    self.after_read(Ok(read));
                 }
                 Some(Pending::Connect(json)) => {
                     let connected = self.connect(&json).await;
@@ -196,7 +248,8 @@ impl Session {
                         break;
                     }
                     reader.trust();
-                    reader.replay(&mut |bytes| self.consume(bytes));
+                    let read = reader.replay(&mut |bytes| self.consume(bytes));
+                    self.after_read(Ok(read));
                 }
             }
             self.flush();
@@ -213,8 +266,9 @@ impl Session {
 
     /// Processes every complete frame in `bytes`.
     fn consume(&mut self, bytes: &[u8]) -> Consumed {
-        // A changed account takes effect with the next read.
+        // A changed account, and a reload, take effect with the next read.
         self.rules.max_payload = self.connection.max_payload();
+        self.rules.max_control_line = self.connection.broker.options.max_control_line();
         let mut at = 0;
         while self.pending.is_none() {
             let rest = bytes.get(at..).unwrap_or_default();
@@ -222,7 +276,7 @@ impl Session {
                 break;
             }
             if self.phase == Phase::Connecting && !matches!(rest.first(), Some(b'C' | b'c')) {
-                let admitted = self.connection.broker.admits_without_connect();
+                let admitted = self.connection.broker.admits_without_connect(self.connection.transport.client_type());
                 self.pending =
                     Some(if admitted { Pending::Anonymous } else { Pending::End(Box::new(self.early_operation())) });
                 break;
@@ -235,7 +289,7 @@ impl Session {
                         self.flush();
                     }
                 }
-                Ok(Step::Incomplete(wanted)) => return Consumed { bytes: at, wanted },
+                Ok(Step::Incomplete(wanted)) => return Consumed { bytes: at, wanted, paused: false },
                 Err(error) => {
                     if let ProtocolError::Payload { size, .. } = error
                         && let Some(frame) = parser::oversized(rest)
@@ -246,10 +300,13 @@ impl Session {
                 }
             }
         }
-        Consumed { bytes: at, wanted: 0 }
+        Consumed { bytes: at, wanted: 0, paused: self.pending.is_some() }
     }
 
     fn act(&mut self, frame: &Frame<'_>) {
+        if traffic::is_on() {
+            traffic::received(&self.connection, frame);
+        }
         match frame {
             Frame::Publish(publish) => {
                 self.active = true;
@@ -312,7 +369,15 @@ impl Session {
 
     /// Queues a protocol line for the client.
     pub(super) fn line(&mut self, line: &[u8]) {
-        match self.connection.outbound.line(self.connection.max_pending(), line) {
+        if traffic::is_on() {
+            traffic::said(&self.connection, line);
+        }
+        let appended = self.connection.outbound.line(self.connection.max_pending(), line);
+        self.follow(appended);
+    }
+
+    fn follow(&mut self, appended: super::Appended) {
+        match appended {
             super::Appended::Owe => self.batch.touch(&self.connection),
             super::Appended::Overflow => self.connection.overflowed(),
             super::Appended::Queued | super::Appended::Refused => {}
@@ -376,33 +441,16 @@ impl Session {
         }
         if self.batch.delivered > 0 {
             self.tenant.counters.sent(self.batch.delivered, self.batch.delivered_bytes);
+            self.deliveries += self.batch.delivered;
             (self.batch.delivered, self.batch.delivered_bytes) = (0, 0);
         }
         self.others |= self.batch.flush(&mut self.behind);
     }
 
-    /// Slows this publisher down while its receivers are far behind but moving, for a bounded
-    /// time: producers are slowed before consumers are dropped. Receivers of other accounts are not
-    /// waited for: no tenant can slow another down.
+    /// Slows this publisher down while its receivers are far behind.
     async fn wait_for_receivers(&mut self) {
-        let mut behind = std::mem::take(&mut self.behind);
-        if self.connection.broker.options.no_fast_producer_stall {
-            return;
-        }
-        behind.retain(|receiver| !Arc::ptr_eq(receiver, &self.connection) && receiver.is_of(&self.tenant));
-        let until = Instant::now() + STALL_MAX;
-        let hard = self.connection.max_pending() / 4 * 3;
-        let mut waited = false;
-        for receiver in behind {
-            let left = until.saturating_duration_since(Instant::now());
-            if left > Duration::ZERO {
-                waited |= receiver.outbound.wait_for_room(left, hard, self.others).await;
-            }
-        }
-        if waited {
-            self.connection.traffic.stalled.fetch_add(1, Ordering::Relaxed);
-            self.connection.broker.stalled.fetch_add(1, Ordering::Relaxed);
-        }
+        let behind = std::mem::take(&mut self.behind);
+        self.connection.wait_for_receivers(&self.tenant, behind, self.others).await;
     }
 
     fn on_timer(&mut self) {
@@ -422,7 +470,9 @@ impl Session {
             self.rearm(now);
             self.cache.prune(&self.tenant.interest);
             let rtt_known = self.connection.traffic.rtt.load(Ordering::Relaxed) > 0;
-            match self.timers.tick(now, self.connection.broker.options.ping_max, rtt_known) {
+            let ping_max = self.connection.broker.options.load().ping_max;
+            self.timers.set_interval(self.connection.ping_interval());
+            match self.timers.tick(now, ping_max, rtt_known) {
                 Tick::Ping => self.line(b"PING\r\n"),
                 Tick::Quiet => {}
                 Tick::Stale => {

@@ -1,22 +1,30 @@
-//! The writing half of a connection's socket, plain or TLS, usable from any task.
+//! The writing half of a connection's socket, plain or TLS, in frames or not, usable from any task.
 
 use std::io::{self, IoSlice, Write};
 use std::net::Shutdown;
 
+use futures_util::FutureExt;
 use parking_lot::Mutex;
-use rustls::ServerConnection;
+use rustls::Connection as Tls;
+use rustls_pki_types::CertificateDer;
 use socket2::SockRef;
+use tokio::io::{Interest, Ready};
 use tokio::net::tcp::OwnedWriteHalf;
 
 use crate::connection::chunks::Chunks;
+use crate::connection::layer::OutputLayer;
 use crate::limits::{TLS_WRITE_STEP, WRITE_VECTORS};
+use crate::s2::outgoing::Outgoing;
+use crate::websocket::outgoing::Output;
 
 /// Where output goes.
 #[derive(Debug)]
 pub struct Socket {
     half: OwnedWriteHalf,
     /// Elsewhere, since its state is many times what a plain connection needs.
-    tls: Option<Box<Mutex<ServerConnection>>>,
+    tls: Option<Box<Mutex<Tls>>>,
+    /// What is around the output. Locked before TLS.
+    layer: Option<Box<Mutex<OutputLayer>>>,
 }
 
 /// How far a write came.
@@ -30,13 +38,43 @@ pub enum Progress {
 
 impl Socket {
     /// A socket to write to; `tls` after its handshake.
-    pub fn new(half: OwnedWriteHalf, tls: Option<ServerConnection>) -> Self {
-        Self { half, tls: tls.map(|tls| Box::new(Mutex::new(tls))) }
+    pub fn new(half: OwnedWriteHalf, tls: Option<Tls>) -> Self {
+        Self { half, tls: tls.map(|tls| Box::new(Mutex::new(tls))), layer: None }
+    }
+
+    /// The same, with its output in frames.
+    pub fn framed(self, frames: Output) -> Self {
+        Self { layer: Some(Box::new(Mutex::new(OutputLayer::Websocket(frames)))), ..self }
+    }
+
+    /// The same, whose output may come to be compressed.
+    pub fn compressible(self) -> Self {
+        Self { layer: Some(Box::new(Mutex::new(OutputLayer::Plain))), ..self }
+    }
+
+    /// Compresses what is written from now on, where it may come to that: nothing may be pending.
+    pub fn compress(&self, outgoing: Outgoing) {
+        if let Some(layer) = self.layer()
+            && let layer @ OutputLayer::Plain = &mut *layer.lock()
+        {
+            *layer = OutputLayer::S2(outgoing);
+        }
     }
 
     /// The TLS state, for the reader to feed.
-    pub fn tls(&self) -> Option<&Mutex<ServerConnection>> {
+    pub fn tls(&self) -> Option<&Mutex<Tls>> {
         self.tls.as_deref()
+    }
+
+    /// What is around the output, for the reader to answer in.
+    pub fn layer(&self) -> Option<&Mutex<OutputLayer>> {
+        self.layer.as_deref()
+    }
+
+    /// The peer's own certificate: none without TLS, and an inner none where no certificate was presented.
+    pub fn peer_certificate(&self) -> Option<Option<CertificateDer<'static>>> {
+        let tls = self.tls()?.lock();
+        Some(tls.peer_certificates().and_then(<[_]>::first).cloned())
     }
 
     /// Waits until the kernel takes bytes again.
@@ -48,25 +86,38 @@ impl Socket {
         self.half.writable().await
     }
 
+    /// Whether the peer has closed its side, as far as the kernel knows, whatever it sent before.
+    pub fn is_read_closed(&self) -> bool {
+        self.half.ready(Interest::READABLE).now_or_never().is_some_and(|ready| ready.is_ok_and(Ready::is_read_closed))
+    }
+
     /// Writes as much of `chunks` as goes without waiting.
     ///
     /// # Errors
     ///
     /// When the socket is broken or TLS fails.
     pub fn write(&self, chunks: &mut Chunks) -> io::Result<Progress> {
-        match &self.tls {
-            None => self.write_plain(chunks),
-            Some(tls) => self.write_tls(&mut tls.lock(), chunks),
+        match (self.layer(), &self.tls) {
+            (None, None) => self.write_plain(chunks),
+            (None, Some(tls)) => self.write_tls(&mut tls.lock(), chunks),
+            (Some(layer), None) => self.write_layer(&mut layer.lock(), chunks),
+            (Some(layer), Some(tls)) => self.write_layer_tls(&mut layer.lock(), &mut tls.lock(), chunks),
         }
     }
 
-    /// Tells the peer that nothing more comes; whoever still waits to write stops waiting.
-    pub fn finish(&self) {
+    /// Tells the peer that nothing more comes; whoever still waits to write stops waiting. `reason` goes into the
+    /// close frame of a WebSocket.
+    pub fn finish(&self, reason: &str) {
+        let close = self.layer().and_then(|layer| layer.lock().close(reason)).unwrap_or_default();
         if let Some(tls) = &self.tls {
             let mut tls = tls.lock();
+            // Its buffer has no bound of its own, so that this takes all.
+            let _buffered = tls.writer().write_all(&close);
             tls.send_close_notify();
             // The peer may be gone already; there is nothing left to do then.
             let _progress = self.drain_records(&mut tls);
+        } else if !close.is_empty() {
+            let _sent = self.half.try_write(&close);
         }
         // It may be closed already, which is what is wanted.
         let _closed = SockRef::from(self.half.as_ref()).shutdown(Shutdown::Write);
@@ -87,7 +138,7 @@ impl Socket {
     }
 
     /// Records are filled from many chunks, and several records go out in one system call.
-    fn write_tls(&self, tls: &mut ServerConnection, chunks: &mut Chunks) -> io::Result<Progress> {
+    fn write_tls(&self, tls: &mut Tls, chunks: &mut Chunks) -> io::Result<Progress> {
         loop {
             if self.drain_records(tls)? == Progress::Blocked {
                 return Ok(Progress::Blocked);
@@ -110,7 +161,36 @@ impl Socket {
         }
     }
 
-    fn drain_records(&self, tls: &mut ServerConnection) -> io::Result<Progress> {
+    fn write_layer(&self, layer: &mut OutputLayer, chunks: &mut Chunks) -> io::Result<Progress> {
+        loop {
+            match layer.step(chunks, usize::MAX, |vectors| self.half.try_write_vectored(vectors)) {
+                Ok(0) => return Ok(Progress::Done),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Progress::Blocked),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn write_layer_tls(&self, layer: &mut OutputLayer, tls: &mut Tls, chunks: &mut Chunks) -> io::Result<Progress> {
+        loop {
+            if self.drain_records(tls)? == Progress::Blocked {
+                return Ok(Progress::Blocked);
+            }
+            let mut taken = 0;
+            while taken < TLS_WRITE_STEP {
+                match layer.step(chunks, TLS_WRITE_STEP - taken, |vectors| tls.writer().write_vectored(vectors))? {
+                    0 => break,
+                    written => taken += written,
+                }
+            }
+            if taken == 0 {
+                return Ok(Progress::Done);
+            }
+        }
+    }
+
+    fn drain_records(&self, tls: &mut Tls) -> io::Result<Progress> {
         while tls.wants_write() {
             match tls.write_tls(&mut Unblocking(&self.half)) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

@@ -11,7 +11,7 @@ use cordon_accounts::subject::matching;
 use crate::border;
 use crate::connection::Connection;
 use crate::connection::session::Session;
-use crate::limits::{DEEPEST, ENDED_IN_A_TURN, REMOVED_AT_ONCE};
+use crate::limits::{ENDED_IN_A_TURN, REMOVED_AT_ONCE};
 use crate::protocol::encode;
 use crate::protocol::frame::{Subscribe, Unsubscribe};
 use crate::routing::interest::has_more_tokens;
@@ -34,8 +34,7 @@ impl Session {
             self.refuse(reason, frame.subject, &rule, &subscription_violation(frame.subject, frame.queue, None));
             return;
         };
-        let options = &self.connection.broker.options;
-        if has_more_tokens(frame.subject, options.max_sub_tokens.unwrap_or(DEEPEST).min(DEEPEST)) {
+        if has_more_tokens(frame.subject, self.connection.broker.options.max_sub_tokens()) {
             let text =
                 format!("Permissions Violation for Subscription to {}, too many tokens", encode::quoted(frame.subject));
             self.refuse(Reason::TooManyTokens, frame.subject, "", &text);
@@ -103,7 +102,18 @@ impl Connection {
         Ok(Some(subscription))
     }
 
-    fn subscription(&self, sid: &[u8]) -> Option<Subscription> {
+    /// Takes in a subscription that came over a leaf connection; `false` when there are as many as may be.
+    pub(crate) fn hold_far(&self, subscription: &Subscription) -> bool {
+        let mut held = self.subscriptions.lock();
+        if held.len() >= self.max_subscriptions() {
+            return false;
+        }
+        held.insert(subscription.clone());
+        true
+    }
+
+    /// The subscription of this id.
+    pub(crate) fn subscription(&self, sid: &[u8]) -> Option<Subscription> {
         self.subscriptions.lock().get(sid).cloned()
     }
 
@@ -119,13 +129,13 @@ impl Connection {
     }
 
     /// Ends all subscriptions.
-    pub(super) fn end_subscriptions(&self) {
+    pub(crate) fn end_subscriptions(&self) {
         let all = self.subscriptions.lock().take();
         self.end(&all);
     }
 
     /// Ends all subscriptions, with turns for other tasks in between: there may be a million.
-    pub(super) async fn end_subscriptions_in_turns(&self) {
+    pub(crate) async fn end_subscriptions_in_turns(&self) {
         let mut all = self.subscriptions.lock().take();
         while !all.is_empty() {
             let some = all.split_off(all.len().saturating_sub(ENDED_IN_A_TURN));
@@ -158,6 +168,11 @@ impl Connection {
         *self.rights.write() = rights.clone();
         self.rights_version.fetch_add(1, Ordering::AcqRel);
         let list = self.subscription_list();
+        self.tenant().interest.reconsider(&list);
+        if self.leaf().is_some() {
+            // Its task looks at each message, and tells the leaf node.
+            return self.wake();
+        }
         for subscription in list {
             self.hold_to(&rights, &subscription);
         }

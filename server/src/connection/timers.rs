@@ -8,13 +8,13 @@ use crate::limits::RTT_AGE;
 
 /// The deadlines of one connection; the earliest is what its timer waits for.
 #[derive(Debug)]
-pub(super) struct Timers {
+pub(crate) struct Timers {
     /// CONNECT must have been accepted by then.
-    pub(super) authentication: Option<Instant>,
+    pub(crate) authentication: Option<Instant>,
     /// The credentials end then.
-    pub(super) expiry: Option<Instant>,
+    pub(crate) expiry: Option<Instant>,
     /// The next look at liveness.
-    pub(super) ping: Instant,
+    pub(crate) ping: Instant,
     interval: Duration,
     outstanding: u32,
     sent: Option<Instant>,
@@ -24,7 +24,7 @@ pub(super) struct Timers {
 
 /// What the tick of a ping timer asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tick {
+pub(crate) enum Tick {
     /// Send PING.
     Ping,
     /// Nothing: the peer was heard recently.
@@ -34,7 +34,7 @@ pub(super) enum Tick {
 }
 
 impl Timers {
-    pub(super) fn new(now: Instant, interval: Duration) -> Self {
+    pub(crate) fn new(now: Instant, interval: Duration) -> Self {
         Self {
             authentication: None,
             expiry: None,
@@ -47,21 +47,26 @@ impl Timers {
         }
     }
 
-    pub(super) fn next(&self) -> Instant {
+    pub(crate) fn next(&self) -> Instant {
         [self.authentication, self.expiry].into_iter().flatten().fold(self.ping, Instant::min)
     }
 
     /// The first ping after CONNECT comes early, to learn the round-trip time.
-    pub(super) fn connected(&mut self, now: Instant, first: Duration) {
+    pub(crate) fn connected(&mut self, now: Instant, first: Duration) {
         self.ping = now + first;
     }
 
+    /// Looks at liveness at this interval from now on.
+    pub(super) fn set_interval(&mut self, interval: Duration) {
+        self.interval = interval;
+    }
+
     /// The peer did something that counts as life (a PONG does not).
-    pub(super) fn active(&mut self, now: Instant) {
+    pub(crate) fn active(&mut self, now: Instant) {
         self.heard = now;
     }
 
-    pub(super) fn tick(&mut self, now: Instant, ping_max: u32, rtt_known: bool) -> Tick {
+    pub(crate) fn tick(&mut self, now: Instant, ping_max: u32, rtt_known: bool) -> Tick {
         self.ping = now + self.interval;
         let rtt_fresh = self.measured.is_none_or(|at| now.duration_since(at) < RTT_AGE);
         if rtt_known && rtt_fresh && now.duration_since(self.heard) < self.interval {
@@ -76,7 +81,7 @@ impl Timers {
     }
 
     /// A PONG arrived; gives the round-trip time if a PING was out.
-    pub(super) fn pong(&mut self, now: Instant) -> Option<Duration> {
+    pub(crate) fn pong(&mut self, now: Instant) -> Option<Duration> {
         self.outstanding = 0;
         self.sent.take().map(|sent| {
             self.measured = Some(now);

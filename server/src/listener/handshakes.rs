@@ -2,6 +2,9 @@
 //!
 //! A handshake has a place only while its peer takes part: one that has sent nothing yet costs its connection, but
 //! no place. No address, or IPv6 site, has more than a part of all places; its others wait within their own time.
+//!
+//! The costly step of a handshake, key exchange and signature, has to wait for its turn besides: at least one processor
+//! is left to those who are connected, whose messages would otherwise wait behind a row of such steps.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -18,8 +21,11 @@ const PART: usize = 4;
 #[derive(Debug)]
 pub struct Handshakes {
     all: Semaphore,
+    turns: Semaphore,
     each: usize,
     by_address: Mutex<HashMap<IpAddr, Share>>,
+    /// A second, and the handshakes begun in it.
+    begun: Mutex<(i64, u32)>,
 }
 
 /// The places of one address, and how many of its handshakes have or want one.
@@ -47,7 +53,13 @@ impl Handshakes {
     /// Room for `most` handshakes at the same time.
     pub fn new(most: usize) -> Self {
         let most = most.clamp(1, Semaphore::MAX_PERMITS);
-        Self { all: Semaphore::new(most), each: (most / PART).max(1), by_address: Mutex::default() }
+        Self {
+            all: Semaphore::new(most),
+            turns: Semaphore::new(std::thread::available_parallelism().map_or(1, |count| (count.get() - 1).max(1))),
+            each: (most / PART).max(1),
+            by_address: Mutex::default(),
+            begun: Mutex::default(),
+        }
     }
 
     /// Waits for a place.
@@ -60,6 +72,25 @@ impl Handshakes {
         let of_address = places.acquire_owned().await?;
         let of_all = self.all.acquire().await?;
         Ok(Place { _of_all: of_all, _of_address: of_address, _user: user })
+    }
+
+    /// Waits for the turn to take a costly step, which must not wait for anything itself.
+    ///
+    /// # Errors
+    ///
+    /// Never: turns are not taken away.
+    pub async fn turn(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
+        self.turns.acquire().await
+    }
+
+    /// Counts a handshake that is about to begin, unless there were `most` in this second already.
+    pub fn count(&self, most: u32, second: i64) -> bool {
+        let mut begun = self.begun.lock();
+        if begun.0 != second {
+            *begun = (second, 0);
+        }
+        begun.1 = begun.1.saturating_add(1);
+        begun.1 <= most
     }
 
     /// Places that are free.

@@ -8,12 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConnection;
+use rustls::server::Acceptor;
 use rustls_pki_types::CertificateDer;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::LazyConfigAcceptor;
 
 use crate::connection::{Connection, TlsNames};
+use crate::listener::{hello, proxy};
 use crate::options::{HandshakeFirst, TlsOptions};
 use crate::protocol::encode;
 
@@ -35,29 +38,54 @@ pub struct Opening {
 /// # Errors
 ///
 /// When the peer fails the handshake, takes too long, or goes away.
-pub async fn open(mut stream: TcpStream, connection: &Arc<Connection>, nonce: &Arc<str>) -> io::Result<Opening> {
+pub async fn open(stream: TcpStream, connection: &Arc<Connection>, nonce: &Arc<str>) -> io::Result<Opening> {
     let broker = &connection.broker;
-    let info = broker.info_on_accept(connection, nonce).line();
-    let Some(options) = broker.tls() else {
-        stream.write_all(&info).await?;
+    let info = || broker.info_on_accept(connection, nonce).line();
+    open_with(stream, connection, broker.tls(), info).await
+}
+
+/// As [`open`], with the TLS and the INFO of another listener.
+///
+/// # Errors
+///
+/// When the peer fails the handshake, takes too long, or goes away.
+pub async fn open_with(
+    stream: TcpStream,
+    connection: &Arc<Connection>,
+    options: Option<Arc<TlsOptions>>,
+    info: impl Fn() -> Vec<u8>,
+) -> io::Result<Opening> {
+    let by = Instant::now() + connection.auth_timeout();
+    let Some(options) = options else {
+        let stream = greeted(stream, connection, &info(), by).await?;
         return Ok(plain(stream));
     };
-    let early = match options.first {
-        HandshakeFirst::No => false,
-        HandshakeFirst::Always => true,
-        HandshakeFirst::Within(wait) => peek(&stream, wait).await?.is_some(),
+    let (stream, early) = match options.first {
+        HandshakeFirst::No => (stream, false),
+        HandshakeFirst::Always => (proxy::heed(stream, connection, by).await?, true),
+        HandshakeFirst::Within(wait) => {
+            let stream = proxy::heed_what_comes(stream, connection, Instant::now() + wait).await?;
+            let early = !proxy::is_awaited(connection) && peek(&stream, wait).await?.is_some();
+            (stream, early)
+        }
     };
     if early {
         let (stream, tls) = handshake(stream, &options, connection).await?;
-        send_inside(stream, tls, &info).await
+        send_inside(stream, tls, &info()).await
     } else {
-        stream.write_all(&info).await?;
+        let stream = greeted(stream, connection, &info(), by).await?;
         if options.allow_plain && peek(&stream, options.timeout).await? != Some(TLS_HANDSHAKE) {
             return Ok(plain(stream));
         }
         let (stream, tls) = handshake(stream, &options, connection).await?;
         Ok(secured(stream, tls))
     }
+}
+
+/// INFO in plain text, and what a proxy says where one is heeded: some wait for the server to speak first.
+async fn greeted(mut stream: TcpStream, connection: &Connection, info: &[u8], by: Instant) -> io::Result<TcpStream> {
+    stream.write_all(info).await?;
+    proxy::heed(stream, connection, by).await
 }
 
 /// Names of protocol version and cipher suite, for monitoring.
@@ -71,39 +99,56 @@ pub fn names(tls: &ServerConnection) -> TlsNames {
     TlsNames { version, suite }
 }
 
-fn plain(stream: TcpStream) -> Opening {
+/// A socket without TLS.
+pub fn plain(stream: TcpStream) -> Opening {
     Opening { stream, tls: None, certificates: Vec::new() }
 }
 
-fn secured(stream: TcpStream, mut tls: ServerConnection) -> Opening {
+/// A socket after its handshake.
+pub fn secured(stream: TcpStream, mut tls: ServerConnection) -> Opening {
     // What may wait is bounded by `max_pending` before it is encrypted.
     tls.set_buffer_limit(None);
     let certificates = tls.peer_certificates().map(<[_]>::to_vec).unwrap_or_default();
     Opening { stream, tls: Some(tls), certificates }
 }
 
-async fn handshake(
+/// Makes the handshake, within its time.
+///
+/// # Errors
+///
+/// As [`open`].
+pub async fn handshake(
     mut stream: TcpStream,
     options: &TlsOptions,
     connection: &Connection,
 ) -> io::Result<(TcpStream, ServerConnection)> {
-    let acceptor = TlsAcceptor::from(options.config.clone());
-    let accepting = async {
+    let handshakes = &connection.broker.handshakes;
+    let until = Instant::now() + options.timeout;
+    let entering = async {
         // A peer that says nothing has its time for it, and no more than that.
         stream.peek(&mut [0]).await?;
-        let _place = connection.broker.handshakes.place(connection.peer.ip()).await.map_err(io::Error::other)?;
-        acceptor.accept(&mut stream).await
+        handshakes.place(connection.peer().ip()).await.map_err(io::Error::other)
     };
-    let outcome = tokio::time::timeout(options.timeout, accepting).await.map(|done| done.map(|tls| tls.into_inner().1));
-    match outcome {
-        Ok(Ok(tls)) => Ok((stream, tls)),
-        Ok(Err(error)) => Err(error),
-        Err(_) => {
-            // The peer mostly does not see this any more; it is what nats-server says, too.
-            let _sent = stream.try_write(&encode::error_line("Secure Connection - TLS Required"));
-            Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long"))
-        }
+    let Ok(entered) = timeout_at(until, entering).await else { return Err(too_slow(&stream)) };
+    let _place = entered?;
+    stream = hello::arrived(stream, until).await?;
+    let accepting = async {
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), &mut stream).await?;
+        let turn = handshakes.turn().await.map_err(io::Error::other)?;
+        let answering = hello.into_stream(options.config.clone());
+        drop(turn);
+        answering.await
+    };
+    match timeout_at(until, accepting).await.map(|done| done.map(|tls| tls.into_inner().1)) {
+        Ok(tls) => Ok((stream, tls?)),
+        Err(_) => Err(too_slow(&stream)),
     }
+}
+
+fn too_slow(stream: &TcpStream) -> io::Error {
+    // The peer mostly does not see this any more; it is what nats-server says, too.
+    let _sent = stream.try_write(&encode::error_line("Secure Connection - TLS Required"));
+    io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long")
 }
 
 /// INFO as the first thing inside TLS.

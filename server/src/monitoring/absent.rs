@@ -15,11 +15,6 @@ pub fn gatewayz(broker: &Broker) -> Value {
     json!({"server_id": &*broker.id, "now": now(broker), "outbound_gateways": {}, "inbound_gateways": {}})
 }
 
-/// No leaf nodes.
-pub fn leafz(broker: &Broker) -> Value {
-    json!({"server_id": &*broker.id, "now": now(broker), "leafnodes": 0, "leafs": []})
-}
-
 /// No JetStream.
 pub fn jsz(broker: &Broker) -> Value {
     json!({

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use cordon_accounts::sharing::{Access, Export, ExportKind};
+use cordon_accounts::subject::Pattern;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -57,8 +59,8 @@ pub fn detail(broker: &Broker, account: &str, jwt: bool) -> Result<Value, Fault>
         "update_time": text::rfc3339(record.as_ref().map_or(broker.started, |record| record.claims.issued_at.saturating_mul(1_000_000_000))),
         "expired": record.as_ref().is_some_and(|record| record.is_expired(now)),
         "complete": tenant.crossings.refused().is_empty(),
-        "jetstream_enabled": false,
-        "leafnode_connections": 0,
+        "jetstream_enabled": broker.extension().is_some_and(|streams| streams.serves(tenant)),
+        "leafnode_connections": tenant.leaf_count(),
         "client_connections": tenant.connection_count(),
         "subscriptions": tenant.interest.len(),
     });
@@ -73,7 +75,7 @@ pub fn detail(broker: &Broker, account: &str, jwt: bool) -> Result<Value, Fault>
 
 fn claims(tenant: &Tenant, jwt: bool) -> Map<String, Value> {
     let mut shown = Map::new();
-    let Some(record) = tenant.record() else { return shown };
+    let Some(record) = tenant.record() else { return shared(tenant) };
     let nats = &record.claims.nats;
     let refused = tenant.crossings.refused();
     let exports: Vec<Value> = nats.exports.iter().map(|export| json!(export)).collect();
@@ -109,6 +111,50 @@ fn claims(tenant: &Tenant, jwt: bool) -> Map<String, Value> {
     shown
 }
 
+/// What an account of the configuration shares.
+fn shared(tenant: &Tenant) -> Map<String, Value> {
+    let mut shown = Map::new();
+    let Some(sharing) = tenant.sharing() else { return shown };
+    let refused = tenant.crossings.refused();
+    let exports: Vec<Value> = sharing.exports.iter().map(export).collect();
+    let imports = sharing.imports.iter().enumerate().map(|(index, import)| {
+        json!({
+            "subject": import.remote(),
+            "account": import.exporter,
+            "local_subject": import.local().map(Pattern::as_str),
+            "type": import.kind,
+            "share": import.share,
+            "invalid": refused.iter().any(|refusal| refusal.index == index),
+            "tracking": false,
+        })
+    });
+    let imports: Vec<Value> = imports.collect();
+    for (name, list) in [("exports", exports), ("imports", imports)] {
+        if !list.is_empty() {
+            shown.insert(name.to_owned(), json!(list));
+        }
+    }
+    shown
+}
+
+fn export(export: &Export) -> Value {
+    let mut row = json!({"subject": export.subject.as_str(), "type": export.kind});
+    let Value::Object(fields) = &mut row else { return row };
+    if export.kind == ExportKind::Service {
+        fields.insert("response_type".to_owned(), json!(export.response));
+    }
+    match &export.access {
+        Access::Approved(accounts) | Access::ApprovedPosition(accounts, _) => {
+            fields.insert("approved_accounts".to_owned(), json!(accounts));
+        }
+        Access::Position(_) | Access::Public | Access::Token(_) => {}
+    }
+    if let Access::Position(position) | Access::ApprovedPosition(_, position) = export.access {
+        fields.insert("account_token_position".to_owned(), json!(position));
+    }
+    row
+}
+
 /// The claims as the JWT has them.
 fn decoded(token: &str) -> Value {
     let claims = token.split('.').nth(1).and_then(|part| data_encoding::BASE64URL_NOPAD.decode(part.as_bytes()).ok());
@@ -125,7 +171,7 @@ pub fn accstatz(broker: &Broker, options: &AccountStatOptions, only: Option<&str
             Some(only) => only == name,
             None => options.accounts.is_empty() || options.accounts.iter().any(|account| account == name),
         };
-        asked && (options.include_unused || tenant.connection_count() > 0)
+        asked && (options.include_unused || tenant.connection_count() + tenant.leaf_count() > 0)
     };
     let rows: Vec<Value> = all.iter().filter(|tenant| wanted(tenant)).map(|tenant| figures(tenant)).collect();
     json!({
@@ -147,8 +193,8 @@ pub fn figures(tenant: &Tenant) -> Value {
         "acc": tenant.name.as_str(),
         "name": if name.is_empty() { tenant.name.to_string() } else { name },
         "conns": tenant.connection_count(),
-        "leafnodes": 0,
-        "total_conns": tenant.connection_count(),
+        "leafnodes": tenant.leaf_count(),
+        "total_conns": tenant.connection_count() + tenant.leaf_count(),
         "num_subscriptions": tenant.interest.len(),
         "sent": data(figures.out_messages, figures.out_bytes),
         "received": data(figures.in_messages, figures.in_bytes),

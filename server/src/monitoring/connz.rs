@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::broker::Broker;
-use crate::connection::{Connection, ShownIdentity};
+use crate::connection::{Connection, ShownIdentity, Transport};
 use crate::connections::Closed;
 use crate::monitoring::{Fault, PAGE, SUBSCRIPTIONS_SHOWN, text};
 use crate::routing::Subscription;
@@ -53,7 +53,9 @@ pub struct ConnzOptions {
 /// A connection as it is sorted and shown.
 struct Row {
     cid: u64,
+    kind: &'static str,
     peer: SocketAddr,
+    transport: Transport,
     started: i64,
     last_activity: i64,
     end: Option<(i64, &'static str)>,
@@ -85,7 +87,7 @@ pub fn connz(broker: &Broker, options: &ConnzOptions, only: Option<&str>) -> Res
     let offset = usize::try_from(options.offset).unwrap_or(0);
     let limit = match usize::try_from(options.limit) {
         _ if options.cid != 0 => 1,
-        Ok(limit @ 1..) => limit.min(broker.options.max_connections.max(PAGE)),
+        Ok(limit @ 1..) => limit.min(broker.options.load().max_connections.max(PAGE)),
         _ => PAGE,
     };
     let mut room = SUBSCRIPTIONS_SHOWN;
@@ -127,7 +129,9 @@ impl Row {
         let traffic = &connection.traffic;
         Self {
             cid: connection.cid,
-            peer: connection.peer,
+            kind: connection.kind(),
+            peer: connection.peer(),
+            transport: connection.transport,
             started: connection.started,
             last_activity: traffic.last_activity.load(Relaxed),
             end: None,
@@ -144,7 +148,9 @@ impl Row {
     fn of_closed(closed: &Closed) -> Self {
         Self {
             cid: closed.cid,
+            kind: closed.kind,
             peer: closed.peer,
+            transport: closed.transport,
             started: closed.started,
             last_activity: closed.last_activity,
             end: Some((closed.stopped, closed.reason)),
@@ -211,8 +217,10 @@ fn show(row: &Row, options: &ConnzOptions, now: i64, room: &mut usize) -> Value 
         shown.insert(name.to_owned(), value);
     };
     set("cid", json!(row.cid));
-    set("kind", json!("Client"));
-    set("type", json!("nats"));
+    set("kind", json!(row.kind));
+    if row.kind == "Client" {
+        set("type", json!(row.transport.client_name()));
+    }
     set("ip", json!(row.peer.ip().to_string()));
     set("port", json!(row.peer.port()));
     set("start", json!(text::rfc3339(row.started)));

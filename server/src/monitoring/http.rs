@@ -18,12 +18,17 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
 use crate::monitoring::accounts::{self, AccountStatOptions};
 use crate::monitoring::connz::{self, ConnzOptions};
+use crate::monitoring::jsz::{self, HealthOptions, JszOptions};
+use crate::monitoring::leafz::{self, LeafzOptions};
 use crate::monitoring::query::Query;
 use crate::monitoring::subsz::{self, SubszOptions};
 use crate::monitoring::{Fault, absent, healthz, metrics, varz};
@@ -48,16 +53,25 @@ struct Site {
 
 type Page = State<Arc<Site>>;
 
-/// Serves monitoring until the broker stops.
-pub async fn serve(listener: TcpListener, broker: Arc<Broker>) {
-    if let Ok(address) = listener.local_addr() {
-        tracing::info!("Starting monitoring, listening on {address}");
+/// Says where monitoring is, as it was asked for, with the port that was picked.
+fn announce(listener: &TcpListener, broker: &Broker) {
+    let options = broker.options.load();
+    let scheme = if options.monitor_tls.is_some() { "https" } else { "http" };
+    if let (Some(asked), Ok(bound)) = (options.monitor, listener.local_addr()) {
+        tracing::info!("Starting {scheme} monitor on {}", std::net::SocketAddr::new(asked.ip(), bound.port()));
     }
-    let service = TowerToHyperService::new(router(broker.clone()));
+}
+
+/// Serves monitoring until it is told to `stop`. What a reload says of TLS and of the paths counts for new connections.
+pub(super) async fn serve(listener: TcpListener, broker: Arc<Broker>, stop: CancellationToken) {
+    announce(&listener, &broker);
+    let site = Arc::new(Site::new(broker.clone()));
+    let mut base = broker.options.load().monitor_base.clone();
+    let mut service = TowerToHyperService::new(pages(site.clone(), &base));
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let accepted = tokio::select! {
-            () = broker.stopping.cancelled() => return,
+            () = stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         let stream = match accepted {
@@ -69,15 +83,31 @@ pub async fn serve(listener: TcpListener, broker: Arc<Broker>) {
             }
         };
         let Ok(place) = room.clone().try_acquire_owned() else { continue };
+        if broker.options.load().monitor_base != base {
+            base.clone_from(&broker.options.load().monitor_base);
+            service = TowerToHyperService::new(pages(site.clone(), &base));
+        }
         let (service, broker) = (service.clone(), broker.clone());
         broker.tasks.clone().spawn(async move {
-            converse(stream, service, &broker).await;
+            let tls = broker.options.load().monitor_tls.clone();
+            match tls {
+                None => converse(stream, service, &broker).await,
+                Some(config) => match tokio::time::timeout(HEADER_TIME, TlsAcceptor::from(config).accept(stream)).await
+                {
+                    Ok(Ok(stream)) => converse(stream, service, &broker).await,
+                    Ok(Err(error)) => tracing::debug!("TLS handshake error of monitoring: {error}"),
+                    Err(_) => tracing::debug!("a TLS handshake of monitoring took too long"),
+                },
+            }
             drop(place);
         });
     }
 }
 
-async fn converse(stream: TcpStream, service: TowerToHyperService<Router>, broker: &Broker) {
+async fn converse<S>(stream: S, service: TowerToHyperService<Router>, broker: &Broker)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let mut http = Builder::new(TokioExecutor::new()).http1_only();
     http.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_buf_size(HEAD_BYTES);
     let serving = http.serve_connection(TokioIo::new(stream), service);
@@ -91,10 +121,9 @@ async fn converse(stream: TcpStream, service: TowerToHyperService<Router>, broke
     }
 }
 
-/// All pages.
-pub fn router(broker: Arc<Broker>) -> Router {
-    let requests = COUNTED.into_iter().map(|page| (page, AtomicU64::new(0))).collect();
-    Router::new()
+/// All pages, below this path.
+fn pages(site: Arc<Site>, base: &str) -> Router {
+    let pages = Router::new()
         .route("/", get(root))
         .route("/varz", get(varz_page))
         .route("/connz", get(connz_page))
@@ -108,10 +137,15 @@ pub fn router(broker: Arc<Broker>) -> Router {
         .route("/jsz", get(jsz_page))
         .route("/healthz", get(healthz_page))
         .route("/metrics", get(metrics_page))
-        .with_state(Arc::new(Site { broker, requests }))
+        .with_state(site);
+    if base.is_empty() { pages } else { Router::new().nest(base, pages) }
 }
 
 impl Site {
+    fn new(broker: Arc<Broker>) -> Self {
+        Self { broker, requests: COUNTED.into_iter().map(|page| (page, AtomicU64::new(0))).collect() }
+    }
+
     fn count(&self, page: &str) {
         if let Some(count) = self.requests.get(page) {
             count.fetch_add(1, Ordering::Relaxed);
@@ -127,9 +161,12 @@ impl Site {
 
 async fn root(State(site): Page) -> Html<String> {
     site.count("/");
+    // Below a path, the page has no slash at its end: its links name the last part again.
+    let base = site.broker.options.load().monitor_base.clone();
+    let last = base.rsplit_once('/').map_or(String::new(), |(_, last)| format!("{last}/"));
     let links =
         ["varz", "connz", "subsz", "accountz", "accstatz", "healthz", "metrics", "routez", "gatewayz", "leafz", "jsz"];
-    let links: String = links.map(|page| format!("<li><a href=\"./{page}\">{page}</a></li>")).concat();
+    let links: String = links.map(|page| format!("<li><a href=\"./{last}{page}\">{page}</a></li>")).concat();
     Html(format!(
         "<!doctype html><html lang=\"en\"><title>Cordon</title><h1>Cordon broker</h1><ul>{links}</ul></html>\n"
     ))
@@ -208,19 +245,28 @@ async fn gatewayz_page(State(site): Page) -> Response {
     page(Ok(absent::gatewayz(&site.broker)))
 }
 
-async fn leafz_page(State(site): Page) -> Response {
+async fn leafz_page(State(site): Page, RawQuery(query): RawQuery) -> Response {
     site.count("/leafz");
-    page(Ok(absent::leafz(&site.broker)))
+    let query = Query::new(query);
+    let subscriptions = query.switch("subs");
+    page(subscriptions.map(|subscriptions| {
+        let options = LeafzOptions { subscriptions, account: query.text("acc").to_owned() };
+        leafz::leafz(&site.broker, &options, None)
+    }))
 }
 
-async fn jsz_page(State(site): Page) -> Response {
+async fn jsz_page(State(site): Page, RawQuery(query): RawQuery) -> Response {
     site.count("/jsz");
-    page(Ok(absent::jsz(&site.broker)))
+    page(JszOptions::of_query(&Query::new(query)).and_then(|options| jsz::jsz(&site.broker, &options)))
 }
 
-async fn healthz_page(State(site): Page) -> Response {
+async fn healthz_page(State(site): Page, RawQuery(query): RawQuery) -> Response {
     site.count("/healthz");
-    let (code, body) = healthz::healthz(&site.broker);
+    let options = match HealthOptions::of_query(&Query::new(query)) {
+        Ok(options) => options,
+        Err(fault) => return page(Err(fault)),
+    };
+    let (code, body) = healthz::healthz(&site.broker, &options);
     let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (code, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }

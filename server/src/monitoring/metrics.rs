@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 use serde_json::Value;
 
 use crate::broker::Broker;
+use crate::monitoring::jsz::HealthOptions;
 use crate::monitoring::{healthz, varz};
 
 /// The form of the answer.
@@ -51,7 +52,7 @@ fn compat(registry: &mut Registry, broker: &Broker, http_requests: Value) {
     gauge(registry, "gnatsd_subsz_num_subscriptions", "Subscriptions", subscriptions);
     gauge(registry, "gnatsd_connz_num_connections", "Connections", broker.connections.count() as f64);
     gauge(registry, "gnatsd_connz_total", "Connections", broker.connections.count() as f64);
-    let healthy = healthz::healthz(broker).0 == 200;
+    let healthy = healthz::healthz(broker, &HealthOptions::default()).0 == 200;
     gauge(registry, "gnatsd_healthz_status", "0 when healthy", f64::from(u8::from(!healthy)));
 }
 

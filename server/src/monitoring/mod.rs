@@ -10,6 +10,9 @@ pub mod accounts;
 pub mod connz;
 pub mod healthz;
 pub mod http;
+pub mod jsz;
+pub mod leafz;
+pub mod listening;
 pub mod metrics;
 pub mod process;
 pub mod query;
@@ -17,7 +20,7 @@ pub mod subsz;
 pub mod text;
 pub mod varz;
 
-pub use http::serve;
+pub use listening::Listening;
 
 /// Rows of one page, unless asked otherwise.
 pub const PAGE: usize = 1024;

@@ -300,3 +300,84 @@ async fn one_answer_shows_a_bounded_number_of_subscriptions() {
     assert_eq!(subsz["subscriptions_list"].as_array().unwrap().len(), SUBSCRIPTIONS_SHOWN);
     assert_eq!(subsz["total"], SUBSCRIPTIONS_SHOWN + 200);
 }
+
+async fn started(text: &str) -> RunningBroker {
+    start(load_text(text, "t.conf").unwrap(), Clock::system()).await.unwrap()
+}
+
+#[tokio::test]
+async fn pages_are_below_the_path_that_is_configured() {
+    let running = started("listen: \"127.0.0.1:-1\"\nhttp: \"127.0.0.1:-1\"\nhttp_base_path: \"a/b\"").await;
+    assert_eq!(page(&running, "/a/b/varz").await["http_base_path"], "/a/b");
+    let (status, body) = fetch(&running, "/a/b").await;
+    assert!(status == 200 && body.contains("\"./b/varz\""), "{body}");
+    for path in ["/", "/varz", "/a", "/a/bvarz"] {
+        assert_eq!(fetch(&running, path).await.0, 404, "{path}");
+    }
+    running.shutdown().await;
+}
+
+#[tokio::test]
+async fn varz_shows_what_the_configuration_says_of_the_broker() {
+    let text = "listen: \"127.0.0.1:-1\"\nhttp: \"127.0.0.1:-1\"\nserver_tags: [a, b]\nserver_metadata { zone: z }\n\
+                client_advertise: \"nats.example:5\"";
+    let running = started(text).await;
+    let varz = page(&running, "/varz").await;
+    assert_eq!((&varz["tags"][1], &varz["metadata"]["zone"]), (&"b".into(), &"z".into()));
+    assert_eq!((&varz["host"], &varz["port"]), (&"nats.example".into(), &5.into()));
+    assert!(varz["config_digest"].as_str().unwrap().starts_with("sha256:"), "{varz}");
+    running.shutdown().await;
+}
+
+#[tokio::test]
+async fn closed_connections_are_remembered_up_to_what_is_configured() {
+    let text = "listen: \"127.0.0.1:-1\"\nhttp: \"127.0.0.1:-1\"\nmax_closed_clients: 2";
+    let running = started(text).await;
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(running.client_address).await.unwrap();
+        stream.write_all(b"CONNECT {}\r\nNONSENSE\r\n").await.unwrap();
+        let _end = stream.read_to_end(&mut Vec::new()).await;
+    }
+    // The last one may still be on its way to the list.
+    let closed = loop {
+        let closed = page(&running, "/connz?state=closed&sort=cid").await;
+        if closed["connections"].as_array().unwrap().iter().any(|one| one["cid"].as_u64() >= Some(4)) {
+            break closed;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(closed["num_connections"], 2, "{closed}");
+    running.shutdown().await;
+}
+
+#[tokio::test]
+async fn monitoring_speaks_tls_when_it_is_asked_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    // Clients must show a certificate; who reads the pages need not.
+    let running = started(&format!(
+        "listen: \"127.0.0.1:-1\"\nhttps: \"127.0.0.1:-1\"\n\
+         tls {{ cert_file: '{0}', key_file: '{1}', ca_file: '{0}', verify: true }}",
+        certificate.display(),
+        key.display()
+    ))
+    .await;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let client = builder.with_root_certificates(roots).with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(client));
+    let stream = TcpStream::connect(running.monitor_address.unwrap()).await.unwrap();
+    let mut stream = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+    stream.write_all(b"GET /varz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    let _end = stream.read_to_string(&mut answer).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"http_port\": 0"), "{answer}");
+    let plain = raw(&running, b"GET /varz HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(!plain.contains("200 OK"), "{plain}");
+    running.shutdown().await;
+}

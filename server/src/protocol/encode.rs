@@ -3,6 +3,9 @@
 //! A delivery is `MSG <subject> <sid> [reply] <size>` or `HMSG … <header size> <size>`; all but
 //! the subscription id is the same for every receiver and is made once per message.
 
+/// Numbers below have at most eight digits.
+const SHORT: usize = 100_000_000;
+
 /// Digits of a number, on the stack.
 #[derive(Clone, Copy, Debug)]
 pub struct Digits {
@@ -32,6 +35,36 @@ impl Digits {
     }
 }
 
+/// Appends a number's decimal digits.
+///
+/// Most have at most eight, which are made in a register and stored at once: digits stored one by one and loaded together
+/// right after would wait for each other in every message.
+#[inline]
+fn number(out: &mut Vec<u8>, value: usize) {
+    if value >= SHORT {
+        out.extend_from_slice(Digits::of(value).as_bytes());
+        return;
+    }
+    let (text, count) = short(value);
+    let end = out.len() + count;
+    out.extend_from_slice(&text.to_le_bytes());
+    out.truncate(end);
+}
+
+/// The digits of a number below [`SHORT`], the first one lowest, and how many they are.
+#[inline]
+fn short(value: usize) -> (u64, usize) {
+    let (mut text, mut rest, mut count) = (0_u64, value as u32, 0);
+    loop {
+        text = text << 8 | u64::from(b'0' + (rest % 10) as u8);
+        count += 1;
+        rest /= 10;
+        if rest == 0 {
+            return (text, count);
+        }
+    }
+}
+
 /// Appends the line of a delivery, without the body.
 #[inline]
 pub fn delivery_line(out: &mut Vec<u8>, with_header: bool, subject: &[u8], sid: &[u8], tail: &[u8]) {
@@ -49,16 +82,26 @@ pub fn delivery_line(out: &mut Vec<u8>, with_header: bool, subject: &[u8], sid: 
 /// What follows the subscription id: reply, sizes and CRLF.
 #[inline]
 pub fn line_tail(out: &mut Vec<u8>, reply: &[u8], header_len: Option<usize>, size: usize) {
+    if reply.is_empty() && header_len.is_none() && size < SHORT {
+        // All of it in one register, as the digits alone in `number`.
+        let (digits, count) = short(size);
+        let text =
+            u128::from(b' ') | u128::from(digits) << 8 | u128::from(u16::from_le_bytes(*b"\r\n")) << (8 * (count + 1));
+        let end = out.len() + count + 3;
+        out.extend_from_slice(&text.to_le_bytes());
+        out.truncate(end);
+        return;
+    }
     out.push(b' ');
     if !reply.is_empty() {
         out.extend_from_slice(reply);
         out.push(b' ');
     }
     if let Some(header_len) = header_len {
-        out.extend_from_slice(Digits::of(header_len).as_bytes());
+        number(out, header_len);
         out.push(b' ');
     }
-    out.extend_from_slice(Digits::of(size).as_bytes());
+    number(out, size);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -110,6 +153,19 @@ mod tests {
     fn digits_are_those_of_the_standard_library() {
         for value in [0, 1, 9, 10, 99, 100, 1_048_576, 999_999_999, usize::MAX] {
             assert_eq!(Digits::of(value).as_bytes(), value.to_string().as_bytes());
+        }
+    }
+
+    #[test]
+    fn numbers_are_appended_as_the_standard_library_writes_them() {
+        let around = |value: usize| [value.saturating_sub(1), value, value + 1];
+        for value in (0..10).map(|power| 10_usize.pow(power)).flat_map(around).chain([123, 1_048_576, usize::MAX]) {
+            let mut out = b"x".to_vec();
+            number(&mut out, value);
+            assert_eq!(out, format!("x{value}").into_bytes());
+            out.clear();
+            line_tail(&mut out, b"", None, value);
+            assert_eq!(out, format!(" {value}\r\n").into_bytes());
         }
     }
 

@@ -26,6 +26,14 @@ pub fn value<'a>(block: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     })
 }
 
+/// The values of all fields called `name`, in any case.
+pub fn values<'a>(block: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    lines(block).filter(move |line| is_field(line, name)).filter_map(|line| {
+        let colon = memchr::memchr(b':', line)?;
+        Some(line.get(colon + 1..)?.trim_ascii())
+    })
+}
+
 /// `block` without any field called `name`, in whatever case and however often it is there.
 pub fn without(block: &[u8], name: &[u8]) -> Vec<u8> {
     let mut kept = Vec::with_capacity(block.len());
@@ -148,5 +156,7 @@ mod tests {
         let block = b"NATS/1.0\r\nA:  1 \r\nb: 2\r\n\r\n";
         assert_eq!(value(block, b"A"), Some(b"1".as_slice()));
         assert_eq!(value(block, b"B"), None);
+        let block = b"NATS/1.0\r\nA: 1\r\na:2:3 \r\nAB: 4\r\n\r\n";
+        assert_eq!(values(block, b"A").collect::<Vec<_>>(), [b"1".as_slice(), b"2:3"]);
     }
 }

@@ -45,6 +45,9 @@ pub struct Info {
     /// JetStream is enabled.
     #[serde(skip_serializing_if = "is_false")]
     pub jetstream: bool,
+    /// Name of its domain of streams.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub domain: Arc<str>,
     /// The connection's id.
     pub client_id: u64,
     /// The peer's address without port.
@@ -53,6 +56,9 @@ pub struct Info {
     /// Challenge to be signed.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub nonce: Arc<str>,
+    /// Public curve key, new at every start: what auth callout services seal their answers for.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub xkey: Arc<str>,
     /// The server is about to stop.
     #[serde(skip_serializing_if = "is_false")]
     pub ldm: bool,

@@ -11,6 +11,7 @@ pub mod frame;
 pub mod headers;
 pub mod info;
 pub mod parser;
+mod quick;
 
 pub use error::ProtocolError;
 pub use frame::{Frame, Publish};

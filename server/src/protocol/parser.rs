@@ -7,6 +7,7 @@
 
 use crate::protocol::error::ProtocolError;
 use crate::protocol::frame::{Frame, Publish, Subscribe, Unsubscribe};
+use crate::protocol::quick;
 
 /// What the parser enforces for one connection.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +48,16 @@ enum Op {
 /// # Errors
 ///
 /// [`ProtocolError`] as soon as the bytes at hand can no longer become a frame.
+#[inline]
 pub fn next<'a>(bytes: &'a [u8], rules: &Rules) -> Result<Step<'a>, ProtocolError> {
+    match quick::message(bytes, rules) {
+        Some((publish, len)) => Ok(Step::Frame(Frame::Publish(publish), len)),
+        None => any(bytes, rules),
+    }
+}
+
+/// As [`next`], without the short way for the usual message.
+fn any<'a>(bytes: &'a [u8], rules: &Rules) -> Result<Step<'a>, ProtocolError> {
     let Some((op, op_len)) = operation(bytes)? else {
         return Ok(Step::Incomplete(0));
     };
@@ -236,7 +246,8 @@ fn unsubscribe(line: &[u8]) -> Result<Frame<'_>, ProtocolError> {
 }
 
 /// A size of one to nine decimal digits.
-fn number(digits: &[u8]) -> Option<usize> {
+#[inline]
+pub(super) fn number(digits: &[u8]) -> Option<usize> {
     if digits.is_empty() || digits.len() > 9 {
         return None;
     }
@@ -253,6 +264,68 @@ mod tests {
 
     fn one(bytes: &[u8]) -> Result<Step<'_>, ProtocolError> {
         next(bytes, &RULES)
+    }
+
+    /// What the short way takes, the parser takes as the same frame; what it leaves is for the parser to judge.
+    #[test]
+    fn the_short_way_for_messages_agrees_with_the_parser() {
+        let taken: [&[u8]; 6] = [
+            b"PUB a 0\r\n\r\n",
+            b"PUB a.b re 5\r\nhe\nlo\r\nPING\r\n",
+            b"PUB 7 8 2\r\nhi\r\n",
+            b"HPUB x 2 4\r\nabcd\r\n",
+            b"HPUB x re 0 4\r\nabcd\r\nPUB",
+            b"HPUB 1 2 3 4\r\nabcd\r\n",
+        ];
+        for bytes in taken {
+            let (publish, len) = quick::message(bytes, &RULES).expect("it is of the usual kind");
+            assert_eq!(any(bytes, &RULES), Ok(Step::Frame(Frame::Publish(publish), len)));
+        }
+        let left: [&[u8]; 14] = [
+            b"pub a 0\r\n\r\n",
+            b"PUB a  0\r\n\r\n",
+            b"PUB\ta 0\r\n\r\n",
+            b"PUB a 0 \r\n\r\n",
+            b"PUB a 0\n\r\n",
+            b"PUB a 0\r\r\n\r\n",
+            b"PUB a 2\r\nhi\r",
+            b"PUB a 2\r\nhi\n\n",
+            b"PUB a b c 1\r\nx\r\n",
+            b"PUB a 33\r\n",
+            b"PUB a\r\n",
+            b"HPUB a 1\r\n",
+            b"HPUB a 3 2\r\nhi\r\n",
+            b"HPUB a b 1 2 3\r\nhey\r\n",
+        ];
+        for bytes in left {
+            assert_eq!(quick::message(bytes, &RULES), None, "{}", String::from_utf8_lossy(bytes));
+        }
+        let silent = Rules { headers: false, ..RULES };
+        assert_eq!(quick::message(b"HPUB x 2 4\r\nabcd\r\n", &silent), None);
+        let exact = [b"PUB ".as_slice(), &[b'a'; 62], b" 1\r\nx\r\n"].concat();
+        assert!(quick::message(&exact, &RULES).is_some(), "a line as long as may be");
+        let over = [b"PUB ".as_slice(), &[b'a'; 63], b" 1\r\nx\r\n"].concat();
+        assert_eq!(quick::message(&over, &RULES), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_short_way_never_says_anything_else_than_the_parser(
+            words in proptest::collection::vec(
+                proptest::sample::select(vec![
+                    "PUB", "HPUB", "pub", " ", " ", " ", "\t", "\r", "\n", "\r\n", "\r\n", "a", "b.c", "0", "1", "2", "4", "40",
+                    "0000000002", "hi", "\0",
+                ]),
+                0..14,
+            ),
+            headers: bool,
+        ) {
+            let bytes = words.concat().into_bytes();
+            let rules = Rules { headers, ..RULES };
+            if let Some((publish, len)) = quick::message(&bytes, &rules) {
+                proptest::prop_assert_eq!(any(&bytes, &rules), Ok(Step::Frame(Frame::Publish(publish), len)));
+            }
+        }
     }
 
     #[test]

@@ -94,6 +94,13 @@ impl Groups {
         }
     }
 
+    /// Shows `look` every member of every group.
+    pub(super) fn for_each(&self, look: &mut dyn FnMut(&Subscription)) {
+        for (_, members) in &self.list {
+            members.as_slice().iter().for_each(&mut *look);
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

@@ -3,24 +3,76 @@
 //! Readers of the tree share a lock; a change takes it alone and then raises the generation of the part of the tree
 //! it touched: the one that the hash of the first token chooses, or all when the first token is a wildcard. So the
 //! coming and going of inboxes leaves cached matches of other subjects valid.
+//!
+//! What is on the other side of leaf connections stands in a tree of its own, and a [`Ledger`] tells leaf connections
+//! of changes; an account without leaf nodes has neither.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 
+use crate::connection::Connection;
+use crate::leaf::ledger::Ledger;
 use crate::limits::{DEEPEST, REMOVED_AT_ONCE};
 use crate::routing::generation::{Generations, Stamp};
 use crate::routing::match_set::MatchSet;
-use crate::routing::subscription::Subscription;
+use crate::routing::subscription::{Receiver, Subscription};
 use crate::routing::tree::{Level, TokenHasher, token_at};
 
 /// The interest of one account.
 #[derive(Default)]
 pub struct Interest {
-    root: RwLock<Level>,
+    root: RwLock<Root>,
     generations: Generations,
     count: AtomicUsize,
     hasher: TokenHasher,
+    watcher: OnceLock<Arc<dyn Watcher>>,
+}
+
+/// Told of subscriptions that come and go, by whoever brings or ends them: never waits.
+pub trait Watcher: Send + Sync {
+    /// One with this subject has come or gone.
+    fn changed(&self, subject: &[u8]);
+}
+
+#[derive(Default)]
+struct Root {
+    here: Level,
+    /// What is on the other side of leaf connections.
+    far: Option<Box<Level>>,
+    /// What leaf connections are told; there while the account has some.
+    ledger: Option<Box<Ledger>>,
+}
+
+impl Root {
+    fn insert(&mut self, subscription: &Subscription, hasher: &TokenHasher) {
+        if subscription.is_far() {
+            self.far.get_or_insert_default().insert(subscription, hasher);
+        } else {
+            self.here.insert(subscription, hasher);
+        }
+        if let Some(ledger) = &mut self.ledger {
+            ledger.added(subscription);
+        }
+    }
+
+    fn remove(&mut self, subscription: &Subscription, hasher: &TokenHasher) -> bool {
+        let removed = if subscription.is_far() {
+            let Some(far) = &mut self.far else { return false };
+            let removed = far.remove(subscription, 0, hasher);
+            if far.is_empty() {
+                self.far = None;
+            }
+            removed
+        } else {
+            self.here.remove(subscription, 0, hasher)
+        };
+        if let Some(ledger) = self.ledger.as_mut().filter(|_| removed) {
+            ledger.removed(subscription);
+        }
+        removed
+    }
 }
 
 /// Whether a subject has more than `most` tokens; counts only where it may.
@@ -43,6 +95,9 @@ impl Interest {
         self.root.write().insert(subscription, &self.hasher);
         self.count.fetch_add(1, Ordering::Relaxed);
         self.touch(subscription.subject());
+        if let Some(watcher) = self.watcher.get() {
+            watcher.changed(subscription.subject());
+        }
     }
 
     /// Removes a subscription; one that is not there changes nothing.
@@ -57,14 +112,26 @@ impl Interest {
             {
                 let mut root = self.root.write();
                 for subscription in some {
-                    removed += usize::from(root.remove(subscription, 0, &self.hasher));
+                    removed += usize::from(root.remove(subscription, &self.hasher));
                 }
             }
             self.count.fetch_sub(removed, Ordering::Relaxed);
             if removed > 0 {
                 for subscription in some {
                     self.touch(subscription.subject());
+                    if let Some(watcher) = self.watcher.get() {
+                        watcher.changed(subscription.subject());
+                    }
                 }
+            }
+        }
+    }
+
+    /// Whoever has these subscriptions may do something else than before: those who wait for changes look again.
+    pub fn reconsider(&self, subscriptions: &[Subscription]) {
+        if let Some(watcher) = self.watcher.get() {
+            for subscription in subscriptions {
+                watcher.changed(subscription.subject());
             }
         }
     }
@@ -75,8 +142,15 @@ impl Interest {
         if !cordon_accounts::subject::matching::is_publishable(subject) {
             return;
         }
-        self.root.read().collect(subject, 0, &self.hasher, into);
+        let root = self.root.read();
+        root.here.collect(subject, 0, &self.hasher, into);
         into.finish();
+        if let Some(far) = &root.far {
+            let mut beyond = MatchSet::default();
+            far.collect(subject, 0, &self.hasher, &mut beyond);
+            beyond.finish();
+            into.far = (!beyond.is_empty()).then(|| Box::new(beyond));
+        }
     }
 
     /// The stamp that a match of `subject` made now bears. Take it before matching.
@@ -100,6 +174,54 @@ impl Interest {
         self.len() == 0
     }
 
+    /// From now on `watcher` is told of what comes and goes; only the first call counts.
+    pub fn watch(&self, watcher: Arc<dyn Watcher>) {
+        // Streams begin once in an account, and stay.
+        let _first = self.watcher.set(watcher);
+    }
+
+    /// From now on `leaf` is told of the account's interest, beginning with all that there is. `own` are subjects
+    /// that the account takes without having subscriptions for them.
+    pub fn tell(&self, leaf: &Arc<Connection>, own: &[Box<[u8]>]) {
+        let mut root = self.root.write();
+        let Root { here, far, ledger } = &mut *root;
+        let ledger = ledger.get_or_insert_with(|| {
+            let mut ledger = Box::new(Ledger::new(own));
+            here.for_each(&mut |subscription| ledger.added(subscription));
+            if let Some(far) = far {
+                far.for_each(&mut |subscription| ledger.added(subscription));
+            }
+            ledger
+        });
+        ledger.admit(leaf);
+    }
+
+    /// `leaf` is told no more.
+    pub fn tell_no_more(&self, leaf: &Connection) {
+        let mut root = self.root.write();
+        if let Some(ledger) = &mut root.ledger
+            && ledger.dismiss(leaf)
+        {
+            root.ledger = None;
+        }
+    }
+
+    /// A queue group beyond a leaf connection has another number of members from now on.
+    pub fn reweigh(&self, subscription: &Subscription, receiver: &dyn Receiver, weight: u32) {
+        let mut root = self.root.write();
+        let before = receiver.reweigh(weight);
+        if let Some(ledger) = &mut root.ledger {
+            ledger.reweighed(subscription, before);
+        }
+    }
+
+    /// Changes the ledger under the lock of the tree, where there is one.
+    pub fn with_ledger(&self, change: impl FnOnce(&mut Ledger)) {
+        if let Some(ledger) = &mut self.root.write().ledger {
+            change(ledger);
+        }
+    }
+
     fn touch(&self, subject: &[u8]) {
         match token_at(subject, 0) {
             b"*" | b">" => self.generations.raise_all(),
@@ -119,7 +241,7 @@ mod tests {
     use super::*;
     use crate::routing::deliver::Batch;
     use crate::routing::message::Message;
-    use crate::routing::subscription::{Receiver, Sink};
+    use crate::routing::subscription::Sink;
 
     struct Nobody;
 
@@ -177,7 +299,26 @@ mod tests {
         }
         assert_eq!((found(&interest, &deep(DEEPEST)).len(), interest.len()), (1, 1));
         interest.remove(&deepest);
-        assert!(interest.root.read().is_empty());
+        assert!(interest.root.read().here.is_empty());
+    }
+
+    #[test]
+    fn a_watcher_hears_of_each_subscription_that_comes_or_goes_and_of_none_that_was_not_there() {
+        struct Heard(parking_lot::Mutex<Vec<String>>);
+        impl Watcher for Heard {
+            fn changed(&self, subject: &[u8]) {
+                self.0.lock().push(String::from_utf8_lossy(subject).into_owned());
+            }
+        }
+        let (interest, heard) = (Interest::new(), Arc::new(Heard(parking_lot::Mutex::default())));
+        interest.insert(&subscription("before", None, 0));
+        interest.watch(heard.clone());
+        let (one, other) = (subscription("a.b", None, 1), subscription("a.*", Some("q"), 2));
+        interest.insert(&one);
+        interest.insert(&other);
+        interest.remove_all(&[one.clone(), other]);
+        interest.remove(&one);
+        assert_eq!(*heard.0.lock(), ["a.b", "a.*", "a.b", "a.*"]);
     }
 
     #[test]
@@ -201,7 +342,7 @@ mod tests {
                 assert_eq!(left, n);
             }
         }
-        assert!(interest.root.read().is_empty());
+        assert!(interest.root.read().here.is_empty());
     }
 
     #[test]
@@ -312,13 +453,13 @@ mod tests {
                     }
                     Step::AddLike { .. } | Step::Remove { .. } | Step::RemoveMany { .. } => {}
                 }
-                prop_assert_eq!((interest.len(), interest.root.read().check()), (model.len(), model.len()));
+                prop_assert_eq!((interest.len(), interest.root.read().here.check()), (model.len(), model.len()));
             }
             for published in ["a", "b.a", "a.b.ab", "ab.ab.a.b", "a.a.a.a.a"] {
                 prop_assert_eq!(found(&interest, published), expected(&model, published));
             }
             interest.remove_all(&model);
-            prop_assert!(interest.root.read().is_empty() && interest.is_empty());
+            prop_assert!(interest.root.read().here.is_empty() && interest.is_empty());
         }
     }
 
@@ -329,14 +470,14 @@ mod tests {
         let all: Vec<_> = subjects.iter().enumerate().map(|(n, subject)| subscription(subject, None, n)).collect();
         for (n, one) in all.iter().enumerate() {
             interest.insert(one);
-            assert_eq!(interest.root.read().check(), n + 1);
+            assert_eq!(interest.root.read().here.check(), n + 1);
         }
         assert_eq!(found(&interest, "a.b.c.d.e"), ["0", "3", "4", "5"].map(String::from).into());
         assert_eq!(found(&interest, "a.b.c.d"), ["3"].map(String::from).into());
         assert_eq!(found(&interest, "a.b.c"), ["2", "3"].map(String::from).into());
         for (n, one) in all.iter().enumerate() {
             interest.remove(one);
-            assert_eq!(interest.root.read().check(), all.len() - n - 1);
+            assert_eq!(interest.root.read().here.check(), all.len() - n - 1);
         }
     }
 }

@@ -19,6 +19,8 @@ pub struct MatchSet {
     pub plain: Vec<Subscription>,
     /// One member of each group gets a copy.
     pub queues: Vec<QueueGroup>,
+    /// Those on the other side of leaf connections, where there are any.
+    pub far: Option<Box<MatchSet>>,
     /// Places of the groups by name while a match is being made, if there are many.
     index: Option<Box<Places>>,
 }
@@ -34,18 +36,20 @@ pub struct QueueGroup {
 impl MatchSet {
     /// Nobody is interested.
     pub fn is_empty(&self) -> bool {
-        self.plain.is_empty() && self.queues.is_empty()
+        self.plain.is_empty() && self.queues.is_empty() && self.far.is_none()
     }
 
     /// Receivers, those in groups included; at least 1, for the set itself.
     pub fn weight(&self) -> usize {
-        self.plain.len() + self.queues.iter().map(|group| group.members.len() + 1).sum::<usize>() + 1
+        let far = self.far.as_ref().map_or(0, |far| far.weight());
+        self.plain.len() + self.queues.iter().map(|group| group.members.len() + 1).sum::<usize>() + 1 + far
     }
 
     /// Forgets all receivers, keeping the memory.
     pub fn clear(&mut self) {
         self.plain.clear();
         self.queues.clear();
+        self.far = None;
         self.index = None;
     }
 

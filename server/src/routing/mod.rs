@@ -16,6 +16,6 @@ pub mod subscription;
 pub mod table;
 mod tree;
 
-pub use deliver::{Batch, route};
+pub use deliver::{Batch, Later, route};
 pub use message::Message;
-pub use subscription::{Receiver, Sink, Subscription};
+pub use subscription::{Far, Followed, Receiver, Sink, Subscription};

@@ -1,5 +1,6 @@
 //! One entry of an account's interest.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -25,7 +26,7 @@ pub struct Subscription(ThinArc<Head, u8>);
 struct Head {
     sink: Sink,
     delivered: AtomicU64,
-    /// [`CLOSED`], [`FILTERED`] and [`QUEUED`]; above them the number of deliveries after which it ends, 0 is without
+    /// [`CLOSED`], [`FILTERED`], [`QUEUED`] and [`FAR`]; above them the number of deliveries after which it ends, 0 is without
     /// bound.
     state: AtomicU64,
     /// Place in its node's list, kept by the tree.
@@ -38,7 +39,9 @@ const CLOSED: u64 = 1;
 const FILTERED: u64 = 2;
 /// It is a member of a queue group; never changes.
 const QUEUED: u64 = 4;
-const FLAGS: u64 = CLOSED | FILTERED | QUEUED;
+/// It stands for interest on the other side of a leaf connection; never changes.
+const FAR: u64 = 8;
+const FLAGS: u64 = CLOSED | FILTERED | QUEUED | FAR;
 const FLAG_BITS: u32 = FLAGS.count_ones();
 
 /// Bytes of the length of a queue group's name.
@@ -60,12 +63,63 @@ pub trait Receiver: Send + Sync {
     /// a requester hears of "no responders", when not). Called on the publisher's thread: never
     /// waits.
     fn receive(&self, subscription: &Subscription, message: &Message<'_>, batch: &mut Batch) -> bool;
+
+    /// The leaf connection on whose other side the receivers are; `None` for whoever is in this broker.
+    fn far(&self) -> Option<Far<'_>> {
+        None
+    }
+
+    /// Sets how many members a queue group has on the other side; gives what it was.
+    fn reweigh(&self, _weight: u32) -> u32 {
+        1
+    }
+
+    /// The subject that receivers on the other side of a leaf connection see; `None` if the message is not for them.
+    fn far_subject<'a>(&self, message: &Message<'a>) -> Option<Cow<'a, [u8]>> {
+        Some(Cow::Borrowed(message.subject))
+    }
+
+    /// Whether it looks at [`Batch::traced`] itself, and delivers nothing of a message that is only to be traced.
+    fn traces(&self) -> bool {
+        false
+    }
+}
+
+/// Receivers on the other side of a leaf connection.
+#[derive(Clone, Copy)]
+pub struct Far<'a> {
+    /// The leaf connection.
+    pub connection: &'a Arc<Connection>,
+    /// How many there are, of a queue group.
+    pub weight: u32,
+    /// How far a report about a traced message follows it.
+    pub followed: Followed,
+}
+
+/// How far a report follows a message to the other side of a leaf connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Followed {
+    /// The server there reports, too.
+    Beyond,
+    /// It says that the message went there, and ends: the other side is in another account.
+    ToTheEdge,
+    /// Nobody is told that it went there.
+    Nowhere,
 }
 
 impl Subscription {
     /// A subscription not yet in any interest; `sid` is the client's id for it, empty for others. Subject, queue
     /// group and id come from one control line and are far shorter than 4 GiB.
     pub fn new(subject: &[u8], queue: Option<&[u8]>, sid: &[u8], sink: Sink) -> Self {
+        Self::marked(subject, queue, sid, sink, 0)
+    }
+
+    /// A subscription that stands for interest on the other side of a leaf connection: `receiver` says which.
+    pub fn far(subject: &[u8], queue: Option<&[u8]>, sid: &[u8], receiver: Arc<dyn Receiver>) -> Self {
+        Self::marked(subject, queue, sid, Sink::Inside(receiver), FAR)
+    }
+
+    fn marked(subject: &[u8], queue: Option<&[u8]>, sid: &[u8], sink: Sink, mark: u64) -> Self {
         let mut texts = SmallVec::<[u8; 192]>::new();
         texts.extend_from_slice(sid);
         if let Some(name) = queue {
@@ -76,7 +130,7 @@ impl Subscription {
         let head = Head {
             sink,
             delivered: AtomicU64::new(0),
-            state: AtomicU64::new(if queue.is_some() { QUEUED } else { 0 }),
+            state: AtomicU64::new(mark | if queue.is_some() { QUEUED } else { 0 }),
             slot: AtomicU32::new(0),
             sid_len: sid.len() as u32,
         };
@@ -130,6 +184,19 @@ impl Subscription {
         self.head().state.load(Ordering::Acquire) & CLOSED != 0
     }
 
+    /// It stands for interest on the other side of a leaf connection.
+    pub fn is_far(&self) -> bool {
+        self.head().state.load(Ordering::Relaxed) & FAR != 0
+    }
+
+    /// The leaf connection on whose other side its receivers are.
+    pub fn beyond(&self) -> Option<Far<'_>> {
+        match self.sink() {
+            Sink::Inside(receiver) => receiver.far(),
+            Sink::Client(_) => None,
+        }
+    }
+
     /// Deliveries so far.
     pub fn delivered(&self) -> u64 {
         self.head().delivered.load(Ordering::Relaxed)
@@ -140,7 +207,7 @@ impl Subscription {
         self.head().state.load(Ordering::Relaxed) >> FLAG_BITS
     }
 
-    /// Sets the number of deliveries after which it ends; more than 2^61 of them are as many.
+    /// Sets the number of deliveries after which it ends; more than 2^60 of them are as many.
     pub fn set_max(&self, max: u64) {
         let above = max.min(u64::MAX >> FLAG_BITS) << FLAG_BITS;
         let replace = |state: u64| Some(state & FLAGS | above);
@@ -255,7 +322,7 @@ mod tests {
         assert!(one.admit() && !one.is_spent() && one.admit() && one.is_spent());
         assert!(!one.admit(), "a third of two");
         one.set_max(u64::MAX);
-        assert!(one.max() > u64::MAX / 16 && one.admit() && one.is_filtered() && !one.is_closed());
+        assert!(one.max() > u64::MAX / 32 && one.admit() && one.is_filtered() && !one.is_closed());
         one.set_filtered(false);
         one.close();
         assert_eq!((one.is_closed(), one.is_filtered(), one.delivered()), (true, false, 3));

@@ -124,6 +124,18 @@ impl Level {
         }
     }
 
+    /// Shows `look` every subscription that is here.
+    pub(super) fn for_each(&self, look: &mut dyn FnMut(&Subscription)) {
+        self.alone.for_each(&mut |subscription| look(subscription));
+        self.nodes.for_each(&mut |node| node.for_each(look));
+        for place in [&self.any, &self.rest].into_iter().flatten() {
+            match place {
+                Place::Alone(subscription) => look(subscription),
+                Place::Node(node) => node.for_each(look),
+            }
+        }
+    }
+
     /// Nothing is here.
     pub(super) fn is_empty(&self) -> bool {
         self.places() == 0
@@ -279,6 +291,16 @@ impl Node {
             let _none = level.meet(token_at(other.subject(), next), next, other, hasher);
         }
         node
+    }
+
+    fn for_each(&self, look: &mut dyn FnMut(&Subscription)) {
+        self.plain.as_slice().iter().for_each(&mut *look);
+        if let Some(groups) = &self.queues {
+            groups.for_each(look);
+        }
+        if let Some(level) = &self.next {
+            level.for_each(look);
+        }
     }
 
     fn add(&mut self, subscription: &Subscription) {

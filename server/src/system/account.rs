@@ -6,10 +6,12 @@
 use serde_json::{Value, json};
 
 use crate::broker::Broker;
+use crate::monitoring::Fault;
 use crate::monitoring::accounts::{self, AccountStatOptions};
 use crate::monitoring::connz::{self, ConnzOptions};
+use crate::monitoring::jsz;
+use crate::monitoring::leafz::{self, LeafzOptions};
 use crate::monitoring::subsz::{self, SubszOptions};
-use crate::monitoring::{Fault, absent};
 use crate::system::ask::AccountAsk;
 use crate::system::desk::Request;
 use crate::system::server::Filter;
@@ -52,8 +54,8 @@ fn view(broker: &Broker, request: &Request, account: &str, kind: AccountAsk) -> 
             None => return Ok(None),
         },
         AccountAsk::Info => accounts::detail(broker, account, true),
-        AccountAsk::Jsz => Err(Fault::new("jetstream not enabled")),
-        AccountAsk::Leafz => Ok(absent::leafz(broker)),
+        AccountAsk::Jsz => jsz::of_account(broker, &request.options()?, account),
+        AccountAsk::Leafz => Ok(leafz::leafz(broker, &request.options::<LeafzOptions>()?, only)),
         AccountAsk::Statz => {
             let options: AccountStatOptions = request.options()?;
             let only = only.filter(|account| *account != ALL);

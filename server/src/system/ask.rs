@@ -1,5 +1,8 @@
 //! What a request's subject asks for.
 
+/// Where subscriptions are counted.
+pub const SUBSCRIBERS: &str = "$SYS.DEBUG.SUBSCRIBERS";
+
 /// A request, as far as its subject tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
@@ -9,6 +12,8 @@ pub enum Ask {
     Claims(ClaimsAsk),
     /// Of all servers, or of this one.
     Server(ServerAsk),
+    /// How many subscriptions the asker's account has for a subject.
+    Subscribers,
     /// The asker's own user.
     UserInfo(Option<String>),
 }
@@ -70,6 +75,8 @@ pub enum ServerAsk {
     LameDuck,
     /// Leaf nodes.
     Leafz,
+    /// Read the configuration again.
+    Reload,
     /// Routes.
     Routez,
     /// Figures; also the bare PING.
@@ -90,6 +97,9 @@ impl Ask {
         }
         if let Some(rest) = subject.strip_prefix("$SYS.REQ.SERVER.") {
             return ServerAsk::of_one(rest.strip_prefix(id)?.strip_prefix('.')?).map(Self::Server);
+        }
+        if subject == SUBSCRIBERS {
+            return Some(Self::Subscribers);
         }
         if let Some(rest) = subject.strip_prefix("$SYS.REQ.ACCOUNT.") {
             return Self::about_account(rest);
@@ -116,7 +126,7 @@ impl Ask {
     pub fn account(&self) -> Option<&str> {
         match self {
             Self::Account(account, _) | Self::UserInfo(Some(account)) => Some(account),
-            Self::Claims(_) | Self::Server(_) | Self::UserInfo(None) => None,
+            Self::Claims(_) | Self::Server(_) | Self::Subscribers | Self::UserInfo(None) => None,
         }
     }
 
@@ -163,6 +173,7 @@ impl ServerAsk {
             "CORDON.EVENTS" => Some(Self::Events),
             "KICK" => Some(Self::Kick),
             "LDM" => Some(Self::LameDuck),
+            "RELOAD" => Some(Self::Reload),
             other => Self::of_all(other),
         }
     }
@@ -183,6 +194,7 @@ mod tests {
             ("$SYS.REQ.SERVER.PING.VARZ", Ask::Server(ServerAsk::Varz)),
             ("$SYS.REQ.SERVER.NSERVER.VARZ", Ask::Server(ServerAsk::Varz)),
             ("$SYS.REQ.SERVER.NSERVER.KICK", Ask::Server(ServerAsk::Kick)),
+            ("$SYS.REQ.SERVER.NSERVER.RELOAD", Ask::Server(ServerAsk::Reload)),
             ("$SYS.REQ.SERVER.NSERVER.CORDON.EVENTS", Ask::Server(ServerAsk::Events)),
             ("$SYS.REQ.ACCOUNT.A1.CONNZ", account(AccountAsk::Connz)),
             ("$SYS.REQ.ACCOUNT.A1.INFO", account(AccountAsk::Info)),
@@ -193,6 +205,7 @@ mod tests {
             ("$SYS.REQ.CLAIMS.PACK", Ask::Claims(ClaimsAsk::Pack)),
             ("$SYS.REQ.USER.A1.INFO", Ask::UserInfo(Some("A1".to_owned()))),
             ("$SYS.REQ.USER.INFO", Ask::UserInfo(None)),
+            ("$SYS.DEBUG.SUBSCRIBERS", Ask::Subscribers),
         ] {
             assert_eq!(Ask::parse(subject.as_bytes(), ID), Some(ask), "{subject}");
         }
@@ -203,6 +216,7 @@ mod tests {
         for subject in [
             "$SYS.REQ.SERVER.OTHER.VARZ",
             "$SYS.REQ.SERVER.PING.KICK",
+            "$SYS.REQ.SERVER.PING.RELOAD",
             "$SYS.REQ.SERVER.PING.CORDON.EVENTS",
             "$SYS.REQ.SERVER.PINGVARZ",
             "$SYS.REQ.SERVER.NSERVER",
@@ -212,6 +226,7 @@ mod tests {
             "$SYS.REQ.CLAIMS.LOOKUP",
             "$SYS.ACCOUNT.A1.CONNECT",
             "$SYS.REQ.USER.A1",
+            "$SYS.DEBUG.SUBSCRIBERS.A1",
             "",
         ] {
             assert_eq!(Ask::parse(subject.as_bytes(), ID), None, "{subject}");

@@ -56,7 +56,7 @@ pub async fn update_all(broker: &Arc<Broker>, requests: Vec<(Request, Option<Str
         }
     }
     let store = accounts.clone();
-    let stored = blocking(move || claims_request::update_all(&**store.resolver(), &updates, store.trust(), now)).await;
+    let stored = blocking(move || claims_request::update_all(&**store.resolver(), &updates, &store.trust(), now)).await;
     let mut stored = stored.unwrap_or_default().into_iter();
     for request in waiting {
         match stored.next() {
@@ -100,8 +100,10 @@ fn is_skipped(accounts: &CachedAccounts, named: Option<&AccountKey>) -> bool {
 }
 
 async fn put_in_force(broker: &Arc<Broker>, accounts: &CachedAccounts, record: Arc<AccountRecord>, now: i64) {
-    let in_force = accounts.put(record, now);
-    broker.tenants.install(broker, in_force).await;
+    match accounts.put(record, now) {
+        Ok(in_force) => broker.tenants.install(broker, in_force).await,
+        Err(error) => tracing::warn!("an account JWT was stored, and its operator is no longer trusted: {error}"),
+    }
 }
 
 fn refuse(broker: &Broker, request: &Request, refused: &RequestRefusal) {
@@ -112,7 +114,7 @@ fn refuse(broker: &Broker, request: &Request, refused: &RequestRefusal) {
 async fn delete(broker: &Arc<Broker>, accounts: &Arc<CachedAccounts>, request: Request) {
     let now = broker.clock.unix_seconds();
     let allowed = accounts.resolver().allows_delete();
-    let keys = match claims_request::decide_delete(&request.body, allowed, accounts.trust(), now) {
+    let keys = match claims_request::decide_delete(&request.body, allowed, &accounts.trust(), now) {
         Ok(keys) => keys,
         Err(refused) => return refuse(broker, &request, &refused),
     };

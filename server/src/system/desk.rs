@@ -14,13 +14,13 @@ use tokio::sync::mpsc;
 use crate::broker::Broker;
 use crate::protocol::headers;
 use crate::routing::{Batch, Message, Receiver, Sink, Subscription};
-use crate::system::ask::{Ask, ClaimsAsk};
+use crate::system::ask::{Ask, ClaimsAsk, SUBSCRIBERS, ServerAsk};
 use crate::system::waiting::{self, Waiting};
-use crate::system::{account, claims, envelope, publish, server, user};
+use crate::system::{account, claims, envelope, publish, server, subscribers, user};
 use crate::tenant::Tenant;
 
 /// What the server answers, with the queue group that shares the work among servers.
-const SERVICES: [(&str, Option<&str>); 11] = [
+const SERVICES: [(&str, Option<&str>); 12] = [
     ("$SYS.REQ.SERVER.PING", None),
     ("$SYS.REQ.SERVER.PING.*", None),
     ("$SYS.REQ.ACCOUNT.*.*", None),
@@ -32,6 +32,7 @@ const SERVICES: [(&str, Option<&str>); 11] = [
     ("$SYS.REQ.CLAIMS.DELETE", None),
     ("$SYS.REQ.CLAIMS.PACK", Some("responder")),
     ("$SYS.REQ.USER.*.INFO", None),
+    (SUBSCRIBERS, None),
 ];
 
 /// A request on its way to a task.
@@ -211,7 +212,9 @@ async fn answer(broker: &Arc<Broker>, request: Request) {
     match request.ask.clone() {
         Ask::Account(account, kind) => account::answer(broker, &request, &account, kind),
         Ask::Claims(ask) => claims::answer(broker, request, ask).await,
+        Ask::Server(ServerAsk::Reload) => server::reload(broker, &request).await,
         Ask::Server(kind) => server::answer(broker, &request, kind),
+        Ask::Subscribers => subscribers::answer(broker, &request).await,
         Ask::UserInfo(account) => user::answer(broker, &request, account.as_deref()),
     }
 }

@@ -8,18 +8,26 @@ use crate::connection::Connection;
 use crate::monitoring::text;
 use crate::protocol::info::EMULATED_VERSION;
 
+/// The bit that says in `flags` that a server has streams.
+const STREAMS: u64 = 1;
+
 /// The server, as of now. Each use takes a sequence number.
 pub fn server_info(broker: &Broker) -> Value {
-    json!({
+    let streams = broker.extension().is_some();
+    let mut info = json!({
         "name": &*broker.name,
         "host": broker.client_address().ip().to_string(),
         "id": &*broker.id,
         "ver": EMULATED_VERSION,
-        "jetstream": false,
-        "flags": 0,
+        "jetstream": streams,
+        "flags": if streams { STREAMS } else { 0 },
         "seq": broker.system.next_sequence(),
         "time": broker.clock.rfc3339(),
-    })
+    });
+    if let (Value::Object(fields), Some(domain)) = (&mut info, broker.domain()) {
+        fields.insert("domain".to_owned(), json!(&*domain));
+    }
+    info
 }
 
 /// A good answer.
@@ -52,11 +60,11 @@ pub fn client_info(connection: &Connection, account: &AccountName) -> Value {
     });
     let mut info = json!({
         "start": text::rfc3339(connection.started),
-        "host": connection.peer.ip().to_string(),
+        "host": connection.peer().ip().to_string(),
         "id": connection.cid,
         "acc": account.as_str(),
-        "kind": "Client",
-        "client_type": "nats",
+        "kind": connection.kind(),
+        "client_type": connection.transport.client_name(),
     });
     let Value::Object(fields) = &mut info else { return info };
     let issuer = principal.and_then(|principal| principal.issuer).map(|key| key.to_string()).unwrap_or_default();

@@ -3,6 +3,7 @@
 //! Built and published on the connection's own task, and only if somebody listens.
 
 use cordon_accounts::name::AccountName;
+use cordon_accounts::reason::Reason;
 use cordon_auth::refusal::Refusal;
 use serde_json::{Value, json};
 
@@ -47,6 +48,10 @@ impl Observer for Reporter {
         // The account's own people hear of it only where the account is known to be meant.
         let concerned = refusal.account.as_ref().and_then(|account| broker.tenants.find(account));
         if let Some(tenant) = concerned.filter(|tenant| !tenant.is_system()) {
+            // Those who run a callout service get to know what it said.
+            let of_callout =
+                matches!(refusal.reason, Reason::CalloutInvalid | Reason::CalloutRefused | Reason::CalloutUnavailable);
+            let reason = if of_callout { &refusal.detail } else { reason };
             let event = || end_of(connection, &tenant.name, refusal.user.as_deref(), reason);
             publish_event_in(broker, &tenant, "$SYS.ACCOUNT.CLIENT.AUTH.ERR", event);
         }

@@ -11,7 +11,9 @@
 //! claims    account JWTs: update, look-up, list, delete, pack
 //! server    PING.<KIND>, <id>.<KIND>, KICK, LDM, CORDON.EVENTS
 //! account   <account>.<KIND>, for that account alone
+//! subscribers  DEBUG.SUBSCRIBERS
 //! user      USER.INFO
+//! callout   USER.AUTH, asked by the broker itself in accounts that have a service for it
 //! event     CONNECT, DISCONNECT, AUTH.ERR, CONNS
 //! heartbeat STATSZ, CONNS from time to time
 //! security  numbered security events
@@ -21,6 +23,7 @@
 
 pub mod account;
 pub mod ask;
+pub mod callout;
 pub mod claims;
 pub mod desk;
 pub mod envelope;
@@ -28,6 +31,7 @@ pub mod event;
 pub mod heartbeat;
 pub mod security;
 pub mod server;
+mod subscribers;
 pub mod user;
 mod waiting;
 

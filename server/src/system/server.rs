@@ -1,5 +1,7 @@
 //! Requests to servers: views of this one, and what operators do to its connections.
 
+use std::sync::Arc;
+
 use cordon_accounts::reason::Reason;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -7,9 +9,12 @@ use serde_json::{Value, json};
 use crate::broker::Broker;
 use crate::connection::close::Closing;
 use crate::monitoring::connz::{self, ConnzOptions};
+use crate::monitoring::jsz::{self, HealthOptions};
+use crate::monitoring::leafz::{self, LeafzOptions};
 use crate::monitoring::subsz::{self, SubszOptions};
 use crate::monitoring::{Fault, absent, accounts, healthz, varz};
 use crate::protocol::info::Info;
+use crate::reload::{self, Asker};
 use crate::system::ask::ServerAsk;
 use crate::system::desk::Request;
 use crate::system::envelope;
@@ -61,15 +66,16 @@ impl Filter {
     /// Whether this server is meant.
     pub fn admits(&self, broker: &Broker) -> bool {
         let host = broker.client_address().ip().to_string();
+        let tags = &broker.options.load().tags;
         let is = |own: &str, asked: &str| {
             asked.is_empty() || if self.exact_match { own == asked } else { own.contains(asked) }
         };
         is(&broker.name, &self.server_name)
             && is(&host, &self.host)
-            // No cluster, no tags and no domain here: who asks for one means another server.
+            // No cluster here: who asks for one means another server.
             && self.cluster.is_empty()
-            && self.tags.is_empty()
-            && self.domain.is_empty()
+            && self.tags.iter().all(|asked| tags.iter().any(|own| own.eq_ignore_ascii_case(asked)))
+            && (self.domain.is_empty() || broker.domain().is_some_and(|domain| is(&domain, &self.domain)))
     }
 }
 
@@ -91,12 +97,27 @@ pub fn answer(broker: &Broker, request: &Request, kind: ServerAsk) {
     }
 }
 
+/// Reads the configuration again. Whoever is of another account has no business with it, whatever is exported.
+pub async fn reload(broker: &Arc<Broker>, request: &Request) {
+    match request.options::<Filter>() {
+        Ok(filter) if !filter.admits(broker) => return,
+        Ok(_) => {}
+        Err(error) => return request.fail(broker, 400, &error),
+    }
+    let Some(connection) = request.asker.and_then(|cid| broker.connections.find(cid)) else { return };
+    match reload::reload(broker, &Asker::of(&connection)).await {
+        Ok(_) => request.answer(broker, &json!({"server": envelope::server_info(broker)})),
+        Err(refusal) => request.fail(broker, 500, &refusal.to_string()),
+    }
+}
+
 /// The outer error is one of the request's body, the inner one of what it asks.
 type View = Result<Result<Value, Fault>, String>;
 
 fn view(broker: &Broker, request: &Request, kind: ServerAsk) -> View {
     let data = match kind {
-        ServerAsk::Statsz | ServerAsk::Idz => {
+        // Answered elsewhere: Reload takes its time.
+        ServerAsk::Statsz | ServerAsk::Idz | ServerAsk::Reload => {
             let (server, statsz) = (envelope::server_info(broker), varz::statsz(broker));
             return Ok(Ok(json!({"server": server, "statsz": statsz})));
         }
@@ -106,9 +127,9 @@ fn view(broker: &Broker, request: &Request, kind: ServerAsk) -> View {
         ServerAsk::Connz => connz::connz(broker, &request.options::<ConnzOptions>()?, None),
         ServerAsk::Events => Ok(events(broker, &request.options()?)),
         ServerAsk::Gatewayz => Ok(absent::gatewayz(broker)),
-        ServerAsk::Healthz => Ok(health(broker)),
-        ServerAsk::Jsz => Ok(absent::jsz(broker)),
-        ServerAsk::Leafz => Ok(absent::leafz(broker)),
+        ServerAsk::Healthz => Ok(health(broker, &request.options()?)),
+        ServerAsk::Jsz => jsz::jsz(broker, &request.options()?),
+        ServerAsk::Leafz => Ok(leafz::leafz(broker, &request.options::<LeafzOptions>()?, None)),
         ServerAsk::Routez => Ok(absent::routez(broker)),
         ServerAsk::Subsz => subsz::subsz(broker, &request.options::<SubszOptions>()?, None),
         ServerAsk::Varz => Ok(varz::varz(broker, json!({}))),
@@ -125,7 +146,7 @@ fn act(broker: &Broker, request: &Request, deed: fn(&Broker, u64) -> Result<(), 
 }
 
 fn kick(broker: &Broker, cid: u64) -> Result<(), Fault> {
-    let connection = broker.connections.find(cid).ok_or_else(unknown)?;
+    let connection = broker.connection(cid).ok_or_else(unknown)?;
     broker.security.note(SecurityEvent::of(&connection, Reason::KickedByOperator));
     connection.close(Closing::silent("Kicked", Some(Reason::KickedByOperator)));
     Ok(())
@@ -151,8 +172,8 @@ fn unknown() -> Fault {
     Fault::new("no such client or leafnode id")
 }
 
-fn health(broker: &Broker) -> Value {
-    let (code, mut health) = healthz::healthz(broker);
+fn health(broker: &Broker, options: &HealthOptions) -> Value {
+    let (code, mut health) = healthz::healthz(broker, options);
     if let Value::Object(fields) = &mut health {
         fields.insert("status_code".to_owned(), json!(code));
     }

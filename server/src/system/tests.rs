@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 
 use crate::broker::RunningBroker;
 use crate::config::resolver::ResolverConfig;
-use crate::config::{Identities, LoadedConfig, LogOptions, OperatorConfig, start};
+use crate::config::{Identities, LoadedConfig, OperatorConfig, start};
 use crate::options::BrokerOptions;
 
 fn seed(role: Role) -> Seed {
@@ -40,30 +40,24 @@ impl House {
         claims.nats.system_account = Some(key(&system));
         let now = Clock::system().unix_seconds();
         let token = |seed: &Seed, at| AccountClaims::new(key(seed)).encode(&operator, at).unwrap();
-        let config = LoadedConfig {
-            broker: BrokerOptions {
-                listen: ([127, 0, 0, 1], 0).into(),
-                server_name: "n1".to_owned(),
-                ..BrokerOptions::default()
-            },
-            identities: Identities::Operator(OperatorConfig {
-                operators: vec![claims.encode(&operator, now).unwrap()],
-                resolver: ResolverConfig::Directory(
-                    folder.join("jwt"),
-                    DirectoryOptions { delete: DeleteMode::Rename, ..DirectoryOptions::default() },
-                ),
-                preload: vec![(key(&system), token(&system, now - 100)), (key(&tenant), token(&tenant, now - 100))],
-                ..OperatorConfig::default()
-            }),
-            tls: None,
-            log: LogOptions::default(),
-            pid_file: None,
-            warnings: Vec::new(),
+        let broker = BrokerOptions {
+            listen: ([127, 0, 0, 1], 0).into(),
+            server_name: "n1".to_owned(),
+            tags: vec!["Zone:a".to_owned(), "ssd".to_owned()],
+            security_dir: Some(folder.join("security")),
+            ..BrokerOptions::default()
         };
-        let config = LoadedConfig {
-            broker: BrokerOptions { security_dir: Some(folder.join("security")), ..config.broker },
-            ..config
-        };
+        let identities = Identities::Operator(OperatorConfig {
+            operators: vec![claims.encode(&operator, now).unwrap()],
+            resolver: ResolverConfig::Directory(
+                folder.join("jwt"),
+                DirectoryOptions { delete: DeleteMode::Rename, ..DirectoryOptions::default() },
+                crate::config::resolver::ASK_WITHIN,
+            ),
+            preload: vec![(key(&system), token(&system, now - 100)), (key(&tenant), token(&tenant, now - 100))],
+            ..OperatorConfig::default()
+        });
+        let config = LoadedConfig::new(broker, identities);
         let running = start(config, Clock::system()).await.unwrap();
         Self { operator, system, tenant, running }
     }
@@ -250,6 +244,17 @@ async fn a_filter_that_means_others_is_answered_by_silence() {
     peer.send("PUB $SYS.REQ.SERVER.PING.IDZ in 0\r\n\r\n").await;
     let (_, answer) = peer.event().await;
     assert!(answer["name"] == "n1" && answer.get("server").is_none(), "{answer}");
+    // All tags that are asked for must be there, in any case.
+    for (tags, is_meant) in [("[\"ssd\",\"other\"]", false), ("[\"zone:A\",\"SSD\"]", true)] {
+        let body = format!("{{\"tags\":{tags}}}");
+        peer.send(&format!("PUB $SYS.REQ.SERVER.PING.VARZ in {}\r\n{body}\r\n", body.len())).await;
+        peer.send("PUB $SYS.REQ.SERVER.PING.IDZ in 0\r\n\r\n").await;
+        let (_, answer) = peer.event().await;
+        assert_eq!(answer.get("data").is_some(), is_meant, "{tags}: {answer}");
+        if is_meant {
+            peer.event().await;
+        }
+    }
     let exact = peer.request("$SYS.REQ.SERVER.PING", "{\"server_name\":\"n1\",\"exact_match\":true}").await;
     assert_eq!(exact["server"]["name"], "n1");
 }

@@ -25,10 +25,10 @@ pub fn answer(broker: &Broker, request: &Request, account: Option<&str>) {
 
 fn asker(broker: &Broker, request: &Request) -> Option<Arc<Connection>> {
     if let Some(cid) = request.asker {
-        return broker.connections.find(cid);
+        return broker.connection(cid);
     }
     let info: Value = serde_json::from_slice(&request.info).ok()?;
-    let connection = broker.connections.find(info.get("id")?.as_u64()?)?;
+    let connection = broker.connection(info.get("id")?.as_u64()?)?;
     // By now the id may belong to a connection that has changed its account.
     (connection.tenant().name.as_str() == info.get("acc")?.as_str()?).then_some(connection)
 }

@@ -1,4 +1,4 @@
-//! A changed account takes effect on the connections that are open.
+//! A changed account, or a changed configuration of users, takes effect on the connections that are open.
 //!
 //! Order per connection as nats-server has it (auth.md section 7): connection count, limits,
 //! permissions and the principal's own standing. What is closed is always the newest.
@@ -14,6 +14,7 @@ use cordon_auth::standing;
 use crate::broker::Broker;
 use crate::connection::Connection;
 use crate::connection::close::Closing;
+use crate::leaf;
 use crate::system::security::SecurityEvent;
 use crate::tenant::Tenant;
 
@@ -23,54 +24,78 @@ const SUBSCRIPTION_NOTICE: Duration = Duration::from_millis(20);
 /// How often a clock that is waited for is looked at.
 const CLOCK_CHECK: Duration = Duration::from_secs(30);
 
-/// Puts the account's record in force on its connections.
+/// Puts the account's claims, or its users as they are configured now, in force on its connections.
 pub fn to_connections(broker: &Arc<Broker>, tenant: &Arc<Tenant>) {
     let now = broker.clock.unix_seconds();
     let connections = tenant.connections();
-    let room = tenant.max_connections().map_or(usize::MAX, |max| max as usize);
-    for connection in connections.iter().skip(room) {
-        end(
-            connection,
-            ClosePolicy::ACCOUNT_CONNECTIONS,
-            Reason::AccountConnectionLimit,
-            "the account's limit was lowered",
-        );
-    }
-    for connection in connections.iter().take(room) {
-        to_connection(broker, connection, tenant, now);
+    for (connections, most) in
+        [(connections, tenant.max_connections()), (tenant.leaf_connections(), tenant.max_leafs())]
+    {
+        let room = most.map_or(usize::MAX, |max| max as usize);
+        for connection in connections.iter().skip(room) {
+            end(
+                connection,
+                ClosePolicy::ACCOUNT_CONNECTIONS,
+                Reason::AccountConnectionLimit,
+                "the account's limit was lowered",
+            );
+        }
+        for connection in connections.iter().take(room) {
+            to_connection(broker, connection, tenant, now);
+        }
     }
 }
 
-/// Puts the account's record in force on one connection. Called once more when a connection has
+/// Does so for one connection. Called once more when a connection has
 /// just been bound, since the record may have changed between its admission and that.
 ///
 /// One at a time for each connection, and always by the record of that moment: so the last to finish has put the
 /// newest in force.
 pub fn to_connection(broker: &Arc<Broker>, connection: &Arc<Connection>, tenant: &Arc<Tenant>, now: i64) {
     let _one_at_a_time = connection.change();
-    let Some(record) = tenant.record() else { return };
     let identity = connection.identity();
     let Some(principal) = identity.principal.filter(|_| Arc::ptr_eq(&identity.tenant, tenant)) else { return };
-    match standing::still_valid(&principal, &record, now) {
-        Err((reason, policy)) => end(connection, policy, reason, "the account's claims changed"),
-        Ok(update) => {
-            connection.set_limits(update.limits.min(record.limits));
+    let standing = match tenant.record() {
+        Some(record) => Some(standing::still_valid(&principal, &record, now)),
+        None => match connection.leaf() {
+            // Who dialled out is nobody's user.
+            Some(leaf) if leaf.dialled => None,
+            Some(_) => leaf::reload::standing(broker, connection, &principal),
+            None => broker.configured_standing(&principal),
+        },
+    };
+    match standing {
+        None => {
+            connection.set_limits(principal.limits.min(tenant.limits()));
+        }
+        Some(Err((reason, policy))) => end(connection, policy, reason, "the account or its users changed"),
+        Some(Ok(update)) => {
+            let over = connection.set_limits(update.limits.min(tenant.limits()));
             connection.update_principal(&update);
             if let Some(permissions) = update.permissions {
                 connection.set_rights(permissions);
             }
-            if connection.subscription_count() > connection.max_subscriptions() {
+            if over {
                 end_soon(broker, connection.clone());
             }
+            // What was decided about a subject may have become the broker's own, or have ceased to be.
+            connection.forget_decisions();
             connection.wake();
         }
     }
 }
 
 /// Ends all connections of an account that is no more.
-pub fn account_ended(tenant: &Tenant, detail: &str) {
-    for connection in tenant.connections() {
-        end(&connection, ClosePolicy::ACCOUNT_EXPIRED, Reason::AccountExpired, detail);
+pub fn account_ended(tenant: &Tenant, reason: Reason, detail: &str) {
+    for connection in tenant.connections().into_iter().chain(tenant.leaf_connections()) {
+        end(&connection, ClosePolicy::ACCOUNT_EXPIRED, reason, detail);
+    }
+}
+
+/// Ends all connections of an account that the configuration no longer has: without a word, as nats-server does it.
+pub fn account_unconfigured(tenant: &Tenant) {
+    for connection in tenant.connections().into_iter().chain(tenant.leaf_connections()) {
+        end(&connection, ClosePolicy::SILENT, Reason::AccountUnknown, "the account is no longer configured");
     }
 }
 
@@ -99,12 +124,14 @@ async fn reached(clock: &Clock, due: i64) {
     }
 }
 
-fn end(connection: &Arc<Connection>, policy: ClosePolicy, reason: Reason, detail: &str) {
+/// Ends a connection, and notes why.
+pub(crate) fn end(connection: &Arc<Connection>, policy: ClosePolicy, reason: Reason, detail: &str) {
     connection.broker.security.note(SecurityEvent::of(connection, reason).about(b"", "", detail));
     connection.close(Closing::by_policy(policy, reason, detail));
 }
 
-fn end_soon(broker: &Arc<Broker>, connection: Arc<Connection>) {
+/// Tells a connection that it has too many subscriptions, then ends it.
+pub(crate) fn end_soon(broker: &Arc<Broker>, connection: Arc<Connection>) {
     connection.send_line(&crate::protocol::encode::error_line("maximum subscriptions exceeded"));
     broker.tasks.spawn(async move {
         tokio::time::sleep(SUBSCRIPTION_NOTICE).await;

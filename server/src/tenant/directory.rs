@@ -3,11 +3,13 @@
 //! ```text
 //! account JWT -> AccountRecord (verified, compiled: auth-service)
 //!             -> install: tenant, its exporters, border of it and of its importers, connections
+//! configuration -> ConfiguredAccounts -> configure: the same, for all that differ
 //! ```
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use cordon_accounts::key::AccountKey;
 use cordon_accounts::name::AccountName;
 use cordon_accounts::reason::Reason;
@@ -20,9 +22,18 @@ use parking_lot::RwLock;
 
 use crate::border;
 use crate::broker::Broker;
+use crate::leaf::domain;
 use crate::limits::LOOKUPS_AT_ONCE;
+use crate::tenant::configured::ConfiguredAccounts;
 use crate::tenant::counters::{Counters, Figures};
-use crate::tenant::{GLOBAL, Tenant, apply};
+use crate::tenant::{GLOBAL, Tenant, apply, stand_in};
+
+/// Tells what is built on the broker of accounts whose terms have changed.
+pub(super) async fn tell(broker: &Broker, changed: &[Arc<Tenant>]) {
+    for (extension, tenant) in changed.iter().filter_map(|tenant| Some((broker.extension()?, tenant))) {
+        extension.tenant_changed(tenant).await;
+    }
+}
 
 /// The accounts that this broker has met.
 pub struct Tenants {
@@ -30,22 +41,23 @@ pub struct Tenants {
     global: Arc<Tenant>,
     system: Option<Arc<Tenant>>,
     accounts: Option<Arc<CachedAccounts>>,
+    pub(super) configured: ArcSwapOption<ConfiguredAccounts>,
     /// Changes take effect one after the other. What it guards says who imports from whom, so that a change costs as
     /// much as what depends on it, however many accounts there are.
-    installing: tokio::sync::Mutex<Importers>,
+    pub(super) installing: tokio::sync::Mutex<Importers>,
     /// Traffic of the accounts that were deleted.
     departed: Counters,
 }
 
 /// The accounts in force that import from an account, by exporter.
 #[derive(Debug, Default)]
-struct Importers {
+pub(super) struct Importers {
     by_exporter: HashMap<AccountName, HashSet<AccountName>>,
 }
 
 impl Importers {
     /// `importer` imports from the exporters of `new`, and no longer from those of `old`.
-    fn replace(&mut self, importer: &AccountName, old: &[AccountName], new: &[AccountName]) {
+    pub(super) fn replace(&mut self, importer: &AccountName, old: &[AccountName], new: &[AccountName]) {
         for exporter in old {
             if let Some(importers) = self.by_exporter.get_mut(exporter) {
                 importers.remove(importer);
@@ -87,6 +99,7 @@ impl Tenants {
             global,
             system,
             accounts,
+            configured: ArcSwapOption::empty(),
             installing: tokio::sync::Mutex::default(),
             departed: Counters::default(),
         }
@@ -131,21 +144,42 @@ impl Tenants {
         })
     }
 
-    /// Loads the system account, in operator mode.
+    /// Accounts are told by claims or by a configuration, and others do not exist.
+    pub(super) fn knows_accounts(&self) -> bool {
+        self.accounts.is_some() || self.configured.load().is_some()
+    }
+
+    /// Loads the system account, in operator mode; with a configuration, all its accounts.
     ///
     /// # Errors
     ///
     /// When its claims are there but do not hold. That they are missing is none: they may still
     /// be pushed.
     pub async fn load_system(&self, broker: &Arc<Broker>) -> Result<(), String> {
+        if let Some(configured) = self.configured() {
+            self.configure(broker, configured).await;
+        }
         let (Some(system), Some(accounts)) = (&self.system, &self.accounts) else { return Ok(()) };
         let Ok(key) = system.name.as_str().parse::<AccountKey>() else { return Ok(()) };
         match accounts.account(&key, broker.clock.unix_seconds()).await {
             Ok(record) => self.install(broker, record).await,
-            Err(LookupError::Unknown(_)) => tracing::warn!("the system account `{key}` is not known yet; push its JWT"),
+            Err(LookupError::Unknown(_)) => self.wait_for_system(broker, accounts, key).await,
             Err(error) => return Err(error.to_string()),
         }
         Ok(())
+    }
+
+    async fn wait_for_system(&self, broker: &Arc<Broker>, accounts: &Arc<CachedAccounts>, key: AccountKey) {
+        let Some(record) = accounts.stand_in(broker.clock.unix_seconds()) else {
+            tracing::warn!("the system account `{key}` is not known yet; push its JWT");
+            return;
+        };
+        tracing::warn!(
+            "the system account `{key}` is not known yet: until its JWT is pushed, users whom its identity key signed \
+             may push claims, and nothing else"
+        );
+        self.install(broker, record).await;
+        broker.tasks.spawn(stand_in::until_known(broker.clone(), accounts.clone(), key));
     }
 
     /// The account that a principal was accepted for, ready for connections.
@@ -154,11 +188,16 @@ impl Tenants {
     ///
     /// When it went away between authentication and now.
     pub async fn tenant_of(&self, broker: &Arc<Broker>, name: &AccountName) -> Result<Arc<Tenant>, Refusal> {
-        let Some(accounts) = &self.accounts else { return Ok(self.get_or_create(broker, name)) };
-        let key: Result<AccountKey, _> = name.as_str().parse();
         let gone = || Refusal::new(Reason::AccountUnknown, "the account is not loaded").in_account(name);
+        let Some(accounts) = &self.accounts else {
+            return match self.configured() {
+                Some(_) => self.find(name).ok_or_else(gone),
+                None => Ok(self.get_or_create(broker, name)),
+            };
+        };
+        let key: Result<AccountKey, _> = name.as_str().parse();
         let record = key.ok().and_then(|key| accounts.loaded(&key)).ok_or_else(gone)?;
-        let current = self.find(name).filter(|tenant| tenant.record().is_some_and(|old| old.token() == record.token()));
+        let current = self.find(name).filter(|tenant| tenant.record().is_some_and(|old| Arc::ptr_eq(&old, &record)));
         if let Some(tenant) = current {
             return Ok(tenant);
         }
@@ -178,7 +217,7 @@ impl Tenants {
             // While this waited for its turn a newer record may have come, or the account may have gone.
             let Some(record) = self.newest(record) else { continue };
             let tenant = self.get_or_create(broker, &record.name);
-            if tenant.record().is_none_or(|old| old.token() != record.token()) {
+            if tenant.record().is_none_or(|old| !Arc::ptr_eq(&old, &record)) {
                 let (old, new) = (exporters(tenant.sharing().as_deref()), exporters(Some(&record.sharing)));
                 importers.replace(&tenant.name, &old, &new);
                 tenant.set_record(record.clone());
@@ -192,6 +231,8 @@ impl Tenants {
         for tenant in &changed {
             apply::to_connections(broker, tenant);
         }
+        drop(importers);
+        tell(broker, &changed).await;
     }
 
     fn newest(&self, record: Arc<AccountRecord>) -> Option<Arc<AccountRecord>> {
@@ -203,6 +244,11 @@ impl Tenants {
 
     /// Takes an account out of force: its connections end, its importers lose what it exported.
     pub async fn remove(&self, broker: &Arc<Broker>, key: AccountKey) {
+        self.take_out(broker, key, Reason::AccountExpired, "the account was deleted").await;
+    }
+
+    /// As [`Self::remove`], for another reason: the account may come back.
+    pub async fn take_out(&self, broker: &Arc<Broker>, key: AccountKey, reason: Reason, detail: &str) {
         let mut importers = self.installing.lock().await;
         if let Some(accounts) = &self.accounts {
             accounts.forget(&key);
@@ -211,8 +257,10 @@ impl Tenants {
         importers.replace(&tenant.name, &exporters(tenant.sharing().as_deref()), &[]);
         tenant.clear_record();
         self.recompile(broker, &importers, std::slice::from_ref(&tenant));
-        apply::account_ended(&tenant, "the account was deleted");
+        apply::account_ended(&tenant, reason, detail);
         self.let_go(&tenant.name);
+        drop(importers);
+        tell(broker, &[tenant]).await;
     }
 
     /// Called when an account without claims has lost its last connection: if it was deleted, it goes, too.
@@ -229,9 +277,10 @@ impl Tenants {
 
     /// Gives back the memory of a deleted account, unless it has connections still or was pushed again. The caller
     /// holds `installing`: claims come only then, and nobody is admitted without.
-    fn let_go(&self, name: &AccountName) {
+    pub(super) fn let_go(&self, name: &AccountName) {
         let mut all = self.by_name.write();
-        let is_over = |tenant: &Arc<Tenant>| tenant.record().is_none() && tenant.connection_count() == 0;
+        let is_over =
+            |tenant: &Arc<Tenant>| tenant.terms().is_none() && tenant.connection_count() + tenant.leaf_count() == 0;
         if !self.may_go(name) || !all.get(name).is_some_and(is_over) {
             return;
         }
@@ -242,10 +291,11 @@ impl Tenants {
         }
     }
 
-    /// Only accounts that have claims can be deleted, and the broker's own are always there.
+    /// Only accounts that have claims or are configured can be deleted, and the broker's own are always there.
     fn may_go(&self, name: &AccountName) -> bool {
         let is_own = *name == self.global.name || self.system.as_ref().is_some_and(|system| system.name == *name);
-        self.accounts.is_some() && !is_own
+        let is_configured = self.configured.load().as_ref().is_some_and(|all| all.get(name).is_some());
+        self.knows_accounts() && !is_own && !is_configured
     }
 
     /// Acts on the expiry, at `due`, of an account or of one of its imports.
@@ -253,7 +303,7 @@ impl Tenants {
         let importers = self.installing.lock().await;
         let now = broker.clock.unix_seconds();
         if tenant.record().is_some_and(|record| record.claims.expires > 0 && record.claims.expires <= now) {
-            apply::account_ended(tenant, "the account's claims have expired");
+            apply::account_ended(tenant, Reason::AccountExpired, "the account's claims have expired");
         }
         for affected in self.depending_on(&importers, std::slice::from_ref(tenant)) {
             border::compile(broker, &affected);
@@ -262,7 +312,7 @@ impl Tenants {
     }
 
     /// Compiles the border of `changed` and of all that depend on them anew.
-    fn recompile(&self, broker: &Arc<Broker>, importers: &Importers, changed: &[Arc<Tenant>]) {
+    pub(super) fn recompile(&self, broker: &Arc<Broker>, importers: &Importers, changed: &[Arc<Tenant>]) {
         for tenant in self.depending_on(importers, changed) {
             border::compile(broker, &tenant);
             apply::watch_expiry(broker, &tenant, i64::MIN);
@@ -320,9 +370,10 @@ impl Tenants {
         if let Some(system) = &self.system {
             border::system::offer(tenant, system);
         }
+        domain::offer(broker, tenant);
     }
 
-    fn get_or_create(&self, broker: &Arc<Broker>, name: &AccountName) -> Arc<Tenant> {
+    pub(super) fn get_or_create(&self, broker: &Arc<Broker>, name: &AccountName) -> Arc<Tenant> {
         if let Some(tenant) = self.find(name) {
             return tenant;
         }
@@ -339,7 +390,7 @@ impl Tenants {
 }
 
 /// Whom an account imports from.
-fn exporters(sharing: Option<&AccountSharing>) -> Vec<AccountName> {
+pub(super) fn exporters(sharing: Option<&AccountSharing>) -> Vec<AccountName> {
     sharing.into_iter().flat_map(|sharing| &sharing.imports).map(|import| import.exporter.clone()).collect()
 }
 

@@ -1,9 +1,20 @@
 //! Message tracing (ADR-41): a publisher asks by header what becomes of its message.
 //!
 //! `Nats-Trace-Dest` names the subject of the report, `Nats-Trace-Only` keeps the message itself from being delivered.
-//! The report goes out in the publisher's account, once the message has been routed. What happens behind an import of
-//! another account is that account's business and not reported.
+//! The report goes out in the publisher's account, once the message has been routed. It goes on in another account only
+//! if that one agreed to it: `allow_trace` of an export for services, of an import for streams. The border asks. Where it
+//! does not go, the headers that ask for it do not go either.
+//!
+//! A server beyond a leaf connection makes a report of its own, in the account that is joined there: the message asks it
+//! to, and says by `Nats-Trace-Hop` which of the ways of this report it goes on with ([`Onward`]).
+//!
+//! An account may have messages reported on whose `traceparent` is sampled ([`is_sampled`]): its publishers need not know.
 
+mod onward;
+mod route;
+mod sampling;
+
+use std::io::Write as _;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
@@ -17,14 +28,21 @@ use crate::protocol::headers;
 use crate::routing::Subscription;
 use crate::system::envelope::server_info;
 
-const DESTINATION: &[u8] = b"Nats-Trace-Dest";
+/// The header that names where the report goes.
+pub const DESTINATION: &[u8] = b"Nats-Trace-Dest";
 const ONLY: &[u8] = b"Nats-Trace-Only";
+/// Numbers the way of a trace that other servers go on with.
+const HOP: &[u8] = b"Nats-Trace-Hop";
 /// Set by servers that pass a trace on; from a client it is a forgery.
 const ORIGIN: &[u8] = b"Nats-Trace-Origin-Account";
 /// Events in one report.
 const EVENTS_MAX: usize = 1024;
 /// A destination that turns tracing off.
-const DISABLED: &[u8] = b"trace disabled";
+pub const DISABLED: &[u8] = b"trace disabled";
+
+pub use onward::Onward;
+pub use route::{hidden, hidden_body, offer, route, route_to, unseen};
+pub use sampling::is_sampled;
 
 /// Why a message did not reach a receiver, as reports say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +59,10 @@ pub enum Undelivered {
     Closed,
     /// The subscription had all it wanted.
     Maximum,
+    /// The message alone went to a leaf node that does not report, or is not asked to.
+    Beyond,
+    /// It was only to be looked at, and that leaf node would deliver it.
+    NotBeyond,
 }
 
 impl Undelivered {
@@ -53,6 +75,10 @@ impl Undelivered {
             Self::Ended => "Not delivered because subscription is closed",
             Self::Closed => "Not delivered because client is closed",
             Self::Maximum => "Not delivered because auto-unsubscribe exceeded",
+            Self::Beyond => {
+                "Message delivered but remote does not support message tracing so no trace event generated from there"
+            }
+            Self::NotBeyond => "Not delivered because remote does not support message tracing",
         }
     }
 }
@@ -64,6 +90,8 @@ pub struct Wish<'a> {
     pub destination: &'a [u8],
     /// The message itself is not to be delivered.
     pub only: bool,
+    /// It passes for one that another server passes on: it is not followed, and does not ask anybody else to.
+    pub is_forged: bool,
 }
 
 impl<'a> Wish<'a> {
@@ -77,13 +105,13 @@ impl<'a> Wish<'a> {
     }
 
     fn parse(header: &'a [u8]) -> Option<Self> {
-        if !header.starts_with(b"NATS/1.0\r\n") || headers::value(header, ORIGIN).is_some() {
+        if !header.starts_with(b"NATS/1.0\r\n") {
             return None;
         }
         let destination = headers::value(header, DESTINATION).filter(|value| *value != DISABLED)?;
         let only = headers::value(header, ONLY)
             .is_some_and(|value| [b"1".as_slice(), b"true", b"on"].iter().any(|yes| value.eq_ignore_ascii_case(yes)));
-        Some(Self { destination, only })
+        Some(Self { destination, only, is_forged: headers::value(header, ORIGIN).is_some() })
     }
 
     /// A report can be published there.
@@ -92,11 +120,28 @@ impl<'a> Wish<'a> {
     }
 }
 
+/// A message whose way is reported.
+#[derive(Debug)]
+pub struct Traced {
+    /// What is known of its way so far.
+    pub report: Report,
+    /// It is not to be delivered.
+    pub only: bool,
+    /// What leaf nodes are asked for; `None` where the report ends.
+    pub onward: Option<Onward>,
+}
+
 /// A report in the making.
+#[derive(Debug, Default)]
 pub struct Report {
     request: Value,
     ingress: Map<String, Value>,
     events: Vec<Value>,
+    gzip: bool,
+    /// The way on which the message came from another server, as that one numbered it.
+    way: String,
+    /// Servers that were asked to go on.
+    hops: u32,
 }
 
 impl Report {
@@ -108,7 +153,26 @@ impl Report {
         ingress.extend(who(connection));
         ingress.insert("acc".to_owned(), json!(connection.tenant().name.as_str()));
         ingress.insert("subj".to_owned(), json!(String::from_utf8_lossy(subject)));
-        Self { request: json!({"header": fields(header), "msgsize": size}), ingress, events: Vec::new() }
+        let gzip = headers::values(header, b"Accept-Encoding")
+            .any(|value| value.split(|byte| *byte == b',').any(|name| name.trim_ascii().eq_ignore_ascii_case(b"gzip")));
+        Self { request: json!({"header": fields(header), "msgsize": size}), ingress, gzip, ..Self::default() }
+    }
+
+    /// The message came from another server on the way that its header names.
+    pub fn coming_by(mut self, header: &[u8]) -> Self {
+        onward::way_in(header).clone_into(&mut self.way);
+        self
+    }
+
+    /// The number of the next way on.
+    pub fn next_way(&self) -> String {
+        let (dot, next) = (if self.way.is_empty() { "" } else { "." }, self.hops + 1);
+        format!("{}{dot}{next}", self.way)
+    }
+
+    /// How many servers were asked to go on with it.
+    pub fn hops(&self) -> u32 {
+        self.hops
     }
 
     /// The message went no further than the broker.
@@ -121,39 +185,98 @@ impl Report {
         self.events.push(json!({"type": "sm", "ts": broker.clock.rfc3339(), "to": String::from_utf8_lossy(to)}));
     }
 
-    /// A receiver was tried. Of very many only the first are told of: a report grows no larger than a message may be.
+    /// A service import takes it into the account of the exporter.
+    pub fn imported(&mut self, broker: &Broker, exporter: &str, from: &[u8], to: &[u8]) {
+        let (from, to) = (String::from_utf8_lossy(from), String::from_utf8_lossy(to));
+        self.push(json!({"type": "si", "ts": broker.clock.rfc3339(), "acc": exporter, "from": from, "to": to}));
+    }
+
+    /// A stream import takes it into the account of the importer.
+    pub fn exported(&mut self, broker: &Broker, importer: &str, to: &[u8]) {
+        let to = String::from_utf8_lossy(to);
+        self.push(json!({"type": "se", "ts": broker.clock.rfc3339(), "acc": importer, "to": to}));
+    }
+
+    /// Of very many events only the first are told of: a report grows no larger than a message may be.
+    fn push(&mut self, event: Value) {
+        if self.events.len() < EVENTS_MAX {
+            self.events.push(event);
+        }
+    }
+
+    /// A receiver was tried.
     pub fn offered(&mut self, receiver: &Connection, subscription: &Subscription, error: Option<Undelivered>) {
         if self.events.len() >= EVENTS_MAX {
             return;
         }
-        let mut event = Map::new();
-        event.insert("type".to_owned(), json!("eg"));
-        event.insert("ts".to_owned(), json!(receiver.broker.clock.rfc3339()));
-        event.extend(who(receiver));
+        let mut event = self.egress(receiver, error);
         event.insert("sub".to_owned(), json!(String::from_utf8_lossy(subscription.subject())));
         if let Some(queue) = subscription.queue() {
             event.insert("queue".to_owned(), json!(String::from_utf8_lossy(queue)));
         }
+        self.push(Value::Object(event));
+    }
+
+    /// A leaf node got it, and goes on with the report as the next way.
+    pub fn goes_on(&mut self, leaf: &Connection) {
+        let mut event = self.egress(leaf, None);
+        event.insert("hop".to_owned(), json!(self.next_way()));
+        self.hops += 1;
+        self.push(Value::Object(event));
+    }
+
+    /// A leaf node was tried, and the report ends there.
+    pub fn passed_on(&mut self, leaf: &Connection, error: Undelivered) {
+        let event = self.egress(leaf, Some(error));
+        self.push(Value::Object(event));
+    }
+
+    fn egress(&self, receiver: &Connection, error: Option<Undelivered>) -> Map<String, Value> {
+        let mut event = Map::new();
+        event.insert("type".to_owned(), json!("eg"));
+        event.insert("ts".to_owned(), json!(receiver.broker.clock.rfc3339()));
+        event.extend(who(receiver));
+        let account = receiver.tenant().name.clone();
+        if self.ingress.get("acc").and_then(Value::as_str) != Some(account.as_str()) {
+            event.insert("acc".to_owned(), json!(account.as_str()));
+        }
         if let Some(error) = error {
             event.insert("error".to_owned(), json!(error.text()));
         }
-        self.events.push(Value::Object(event));
+        event
     }
 
-    /// The text of the report.
-    pub fn finish(self, broker: &Broker) -> Vec<u8> {
+    /// Header block and body of the report: compressed if the message asked for that.
+    pub fn finish(self, broker: &Broker) -> (&'static [u8], Vec<u8>) {
         let mut events = vec![Value::Object(self.ingress)];
         events.extend(self.events);
-        json!({"server": server_info(broker), "request": self.request, "events": events}).to_string().into_bytes()
+        let mut all = json!({"server": server_info(broker), "request": self.request, "events": events});
+        if let Value::Object(fields) = &mut all
+            && self.hops > 0
+        {
+            fields.insert("hops".to_owned(), json!(self.hops));
+        }
+        let text = all.to_string();
+        match self.gzip.then(|| compressed(text.as_bytes())) {
+            Some(Ok(body)) => (b"NATS/1.0\r\nContent-Encoding: gzip\r\n\r\n", body),
+            Some(Err(_)) | None => (b"", text.into_bytes()),
+        }
     }
 }
 
-/// Kind (0: a client), id and name of a connection.
+fn compressed(text: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text)?;
+    encoder.finish()
+}
+
+/// Kind (0: a client, 4: a leaf node), id and name of a connection.
 fn who(connection: &Connection) -> Map<String, Value> {
     let mut fields = Map::new();
-    fields.insert("kind".to_owned(), json!(0));
+    let leaf = connection.leaf();
+    fields.insert("kind".to_owned(), json!(if leaf.is_some() { 4 } else { 0 }));
     fields.insert("cid".to_owned(), json!(connection.cid));
-    let name = connection.identity().client.name.clone();
+    let name = leaf.map_or_else(|| connection.identity().client.name.clone(), |leaf| leaf.name.clone());
     if !name.is_empty() {
         fields.insert("name".to_owned(), json!(name));
     }
@@ -182,7 +305,7 @@ mod tests {
     #[test]
     fn only_the_exact_headers_of_a_real_block_are_a_wish() {
         let wish = |header: &'static str| Wish::of(header.as_bytes());
-        let traced = Some(Wish { destination: b"t", only: false });
+        let traced = Some(Wish { destination: b"t", only: false, is_forged: false });
         assert_eq!(wish("NATS/1.0\r\nNats-Trace-Dest: t\r\n\r\n"), traced);
         for (value, only) in [("1", true), ("TRUE", true), ("on", true), ("0", false), ("yes", false), ("", false)] {
             let header = format!("NATS/1.0\r\nNats-Trace-Only:{value}\r\nNats-Trace-Dest:t\r\n\r\n");
@@ -193,18 +316,22 @@ mod tests {
             "NATS/1.0\r\nNats-Trace-Dest : t\r\n\r\n",
             "NATS/1.0 503\r\nNats-Trace-Dest: t\r\n\r\n",
             "NATS/1.0\r\nNats-Trace-Dest: trace disabled\r\n\r\n",
-            "NATS/1.0\r\nNats-Trace-Dest: t\r\nNats-Trace-Origin-Account: A\r\n\r\n",
             "NATS/1.0\r\nX: Nats-Trace-Dest\r\n\r\n",
             "",
         ] {
             assert_eq!(wish(none), None, "{none}");
         }
+        assert!(wish("NATS/1.0\r\nNats-Trace-Dest: t\r\nNats-Trace-Origin-Account: A\r\n\r\n").unwrap().is_forged);
     }
 
     #[test]
     fn a_destination_is_a_literal_subject() {
         for (destination, valid) in [("a.b", true), ("a.*", false), ("a.>", false), ("a..b", false), ("", false)] {
-            assert_eq!(Wish { destination: destination.as_bytes(), only: true }.is_valid(), valid, "{destination}");
+            assert_eq!(
+                Wish { destination: destination.as_bytes(), only: true, is_forged: false }.is_valid(),
+                valid,
+                "{destination}"
+            );
         }
     }
 }

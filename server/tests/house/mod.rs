@@ -154,7 +154,7 @@ impl House {
         let now = self.clock.unix_seconds();
         let record = self.trust.admit_account(&token, Some(&account.key()), now).unwrap();
         let broker = &self.broker.running.broker;
-        let record = broker.tenants.accounts().unwrap().put(record, now);
+        let record = broker.tenants.accounts().unwrap().put(record, now).unwrap();
         self.broker.block_on(broker.tenants.install(broker, record));
     }
 

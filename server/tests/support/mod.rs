@@ -9,10 +9,13 @@
     reason = "test helpers, shared by several test programs"
 )]
 
+pub mod configured;
+pub mod leaf;
 pub mod log;
 pub mod peer;
 pub mod tenant;
 pub mod tls;
+pub mod websocket;
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -71,6 +74,13 @@ impl TestBroker {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let options = BrokerOptions { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..options };
         let running = runtime.block_on(Broker::start(options, authenticator, tenants, clock)).unwrap();
+        Self { running, runtime }
+    }
+
+    /// A broker as `start` makes it.
+    pub fn begin(start: impl AsyncFnOnce() -> RunningBroker) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let running = runtime.block_on(start());
         Self { running, runtime }
     }
 

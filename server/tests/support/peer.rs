@@ -116,6 +116,22 @@ impl Peer {
         bytes
     }
 
+    /// So many bytes, which must come.
+    pub fn take(&mut self, count: usize) -> Vec<u8> {
+        while self.seen.len() < count {
+            assert!(self.more(), "connection ended, got {:?}", String::from_utf8_lossy(&self.seen));
+        }
+        self.seen.drain(..count).collect()
+    }
+
+    /// Whether the next bytes, or those that are here already, are anything but the end or an error.
+    pub fn is_open(&mut self) -> bool {
+        if self.seen.is_empty() && !self.more() {
+            return false;
+        }
+        !self.seen.starts_with(b"-ERR 'Authorization Violation'")
+    }
+
     /// One line, without its end.
     pub fn line(&mut self) -> String {
         String::from_utf8_lossy(&self.until("\n")).trim_end().to_owned()

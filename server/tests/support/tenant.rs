@@ -23,6 +23,11 @@ pub struct TestTenant {
 impl TestTenant {
     /// A broker that trusts an operator with one account, as `change` makes it.
     pub fn start(change: impl FnOnce(&mut AccountClaims)) -> (TestBroker, Self) {
+        Self::start_with(BrokerOptions::default(), change)
+    }
+
+    /// The same with these options.
+    pub fn start_with(options: BrokerOptions, change: impl FnOnce(&mut AccountClaims)) -> (TestBroker, Self) {
         let now = Clock::system().unix_seconds();
         let (operator, account) = (seed(Role::Operator), seed(Role::Account));
         let operator_claims = OperatorClaims::new(OperatorKey::try_from(operator.public()).unwrap());
@@ -37,16 +42,21 @@ impl TestTenant {
         let accounts = Arc::new(CachedAccounts::new(trust.clone(), Arc::new(resolver)));
         let mode = Mode::Operator(OperatorMode::new(trust, accounts.clone()));
         let authenticator = Authenticator::new(mode, Clock::system());
-        let broker = TestBroker::start(BrokerOptions::default(), authenticator, Tenants::new(Some(accounts), None));
+        let broker = TestBroker::start(options, authenticator, Tenants::new(Some(accounts), None));
         (broker, Self { account })
+    }
+
+    /// The JWT and the key of a new user of the account, as `change` makes it.
+    pub fn user(&self, change: impl FnOnce(&mut UserClaims)) -> (String, Seed) {
+        let user = seed(Role::User);
+        let mut claims = UserClaims::new(UserKey::try_from(user.public()).unwrap());
+        change(&mut claims);
+        (claims.encode(&self.account, Clock::system().unix_seconds()).unwrap(), user)
     }
 
     /// CONNECT fields of a new user of the account, as `change` makes it, for the nonce of `peer`.
     pub fn credentials(&self, peer: &Peer, change: impl FnOnce(&mut UserClaims)) -> String {
-        let user = seed(Role::User);
-        let mut claims = UserClaims::new(UserKey::try_from(user.public()).unwrap());
-        change(&mut claims);
-        let jwt = claims.encode(&self.account, Clock::system().unix_seconds()).unwrap();
+        let (jwt, user) = self.user(change);
         let info = peer.info();
         let nonce = info["nonce"].as_str().unwrap();
         let sig = BASE64URL_NOPAD.encode(&user.sign(nonce.as_bytes()).unwrap());

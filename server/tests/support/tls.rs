@@ -1,6 +1,7 @@
 //! Certificates and TLS clients.
 
 use std::net::TcpStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,29 @@ impl Certificates {
         (vec![certificate.der().clone()], key)
     }
 
+    /// The authority's own certificate.
+    pub fn authority(&self) -> CertificateDer<'static> {
+        self.authority.der().clone()
+    }
+
+    /// A certificate for this key as the parameters make it.
+    pub fn signed(&self, params: &CertificateParams, key: &KeyPair) -> Identity {
+        let certificate = params.signed_by(key, &self.authority).unwrap();
+        (vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())))
+    }
+
+    /// Writes `ca.pem`, and `server.pem` and `server.key` of a broker on `localhost`.
+    pub fn write_into(&self, folder: &Path) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.authority).unwrap();
+        for (name, text) in
+            [("ca.pem", self.authority.pem()), ("server.pem", certificate.pem()), ("server.key", key.serialize_pem())]
+        {
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+    }
+
     /// TLS for a broker.
     pub fn server(&self, first: HandshakeFirst, allow_plain: bool) -> TlsOptions {
         let (chain, key) = self.identity("localhost");
@@ -66,6 +90,12 @@ impl Certificates {
         };
         let name = ServerName::try_from("localhost").unwrap();
         StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), stream)
+    }
+
+    /// TLS of a client without certificate.
+    pub fn client_config(&self) -> Arc<ClientConfig> {
+        let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
+        Arc::new(builder.with_root_certificates(self.roots.clone()).with_no_client_auth())
     }
 
     /// A client that has read INFO in plain text and speaks TLS from now on.

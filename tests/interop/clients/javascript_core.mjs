@@ -7,15 +7,18 @@ import { createRequire } from "node:module";
 
 const require = createRequire(`${process.env.CLIENT_PACKAGES}/package.json`);
 const { connect, credsAuthenticator, errors, headers, RequestError } = require("@nats-io/transport-node");
+const { wsconnect } = require("@nats-io/nats-core");
 
 const passed = (name, detail = "") => console.log(JSON.stringify({ passed: name, detail: String(detail) }));
+const options = {
+  servers: process.env.NATS_URL,
+  authenticator: credsAuthenticator(readFileSync(process.env.CREDS)),
+  reconnect: false,
+};
 const open = () =>
-  connect({
-    servers: process.env.NATS_URL,
-    tls: { caFile: process.env.NATS_CA },
-    authenticator: credsAuthenticator(readFileSync(process.env.CREDS)),
-    reconnect: false,
-  });
+  process.env.NATS_URL.startsWith("wss:")
+    ? wsconnect(options)
+    : connect({ ...options, tls: { caFile: process.env.NATS_CA } });
 const first = async (subscription) => {
   for await (const message of subscription) return message;
 };
@@ -37,6 +40,15 @@ async function publishAndSubscribe(client) {
   assert.deepEqual(second.headers.values("Kind"), ["weather", "forecast"]);
   assert.equal(second.string(), "body");
   passed("headers", second.headers.values("Kind"));
+}
+
+async function large(client) {
+  const body = new Uint8Array(client.info.max_payload).map((_, n) => (n * 7 + (n >> 8)) % 256);
+  const subscription = client.subscribe("javascript.large", { max: 1 });
+  client.publish("javascript.large", body);
+  const message = await first(subscription);
+  assert.ok(Buffer.compare(Buffer.from(message.data), Buffer.from(body)) === 0);
+  passed("a message of the largest size", body.length);
 }
 
 async function requestAndReply(client) {
@@ -102,6 +114,7 @@ const client = await open();
 const second = await open();
 passed("connect", `max_payload ${client.info.max_payload}`);
 await publishAndSubscribe(client);
+await large(client);
 await requestAndReply(client);
 await noResponders(client);
 await queueGroup(client, second);

@@ -35,6 +35,7 @@ def make(context):
         ))
         return folder / f"{name}.pem", folder / f"{name}.key"
 
-    server = sign("server", "/CN=localhost", "DNS:localhost,IP:127.0.0.1", "serverAuth")
+    # Of a cluster each server is a client of the others.
+    server = sign("server", "/CN=localhost", "DNS:localhost,IP:127.0.0.1", "serverAuth,clientAuth")
     client = sign("client", "/CN=client", "email:client@interop.example", "clientAuth")
     return Certificates(ca, *server, *client)

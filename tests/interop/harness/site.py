@@ -7,7 +7,7 @@ Accounts `red` and `blue`; users:
   system   the system account
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness import certificates, server
@@ -37,10 +37,11 @@ def make(context):
     return by_serve(context) if context.broker == "cordon" else by_nats_auth(context)
 
 
-def by_nats_auth(context):
+def by_nats_auth(context, websocket=False):
     """Operator, accounts and users made and pushed by the `nats auth` commands."""
     auth = NatsAuth(context).make_operator()
-    started = server.start(context, context.broker, auth.configuration(), certificates.make(context))
+    made = certificates.make(context)
+    started = server.start(context, context.broker, auth.configuration(), made, websocket=websocket)
     site = Site(started, {name: auth.account(name) for name in ("red", "blue")})
     allowed = [f"--pub-allow={subject}" for subject in OPEN] + [f"--sub-allow={subject}" for subject in OPEN + INBOX]
     site.creds["app"] = auth.user("red", "app")
@@ -48,6 +49,13 @@ def by_nats_auth(context):
     site.creds["other"] = auth.user("blue", "other")
     site.creds["system"] = auth.creds(auth.system, "system")
     auth.push(started, "red", "blue")
+    return site
+
+
+def over_websocket(context):
+    """A site whose clients come by WebSocket."""
+    site = by_nats_auth(context, websocket=True)
+    site.server = replace(site.server, url=site.server.websocket)
     return site
 
 

@@ -5,8 +5,8 @@ from harness import client, site
 PEERS = ("javascript", "nats")
 BROKERS = ("cordon", "nats-server")
 EXPECTED = (
-    "connect", "publish and subscribe", "headers", "request and reply", "requests side by side", "no responders",
-    "a silent responder is a timeout", "queue group", "unsubscribe after a number of messages", "drain",
+    "connect", "publish and subscribe", "headers", "a message of the largest size", "request and reply",
+    "requests side by side", "no responders", "a silent responder is a timeout", "queue group", "unsubscribe after a number of messages", "drain",
 )
 
 

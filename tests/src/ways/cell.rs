@@ -241,7 +241,10 @@ impl Check {
     fn lock_out(self, scene: &mut Scene) -> Refused {
         let sender = &mut scene.sender;
         match self {
-            Self::ConnectionType => sender.template.allowed_connection_types = vec!["WEBSOCKET".to_owned()],
+            Self::ConnectionType => {
+                let other = if sender.way == Way::WebSocket { "STANDARD" } else { "WEBSOCKET" };
+                sender.template.allowed_connection_types = vec![other.to_owned()];
+            }
             Self::Network => sender.template.src = vec!["192.0.2.0/24".to_owned()],
             Self::TimeOfDay => {
                 let hour = |ahead: i64| format!("{:02}:00:00", (now() / 3600 + ahead).rem_euclid(24));

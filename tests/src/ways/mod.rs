@@ -10,6 +10,7 @@ pub mod check;
 pub mod configuration;
 pub mod desk;
 pub mod drive;
+pub mod hall;
 pub mod reasons;
 pub mod scene;
 pub mod site;

@@ -7,7 +7,7 @@ use super::way::{Group, Way};
 pub fn why_not(way: Way, check: Check) -> Option<&'static str> {
     match way.group() {
         Group::Absent(_) => {
-            return Some("the way is not in the product: configuring it is refused, and a test says so");
+            return Some("the way is not in the product: configuring it opens nothing, and a test says so");
         }
         Group::Elsewhere(_) => return Some("the way is shown by the test that its row names"),
         Group::Message => of_message(way, check),
@@ -73,7 +73,10 @@ fn of_identity(way: Way, check: Check) -> Option<&'static str> {
         Check::ActivationMissing | Check::ActivationRevoked | Check::ImportNarrowed | Check::ExportNarrowed => {
             Some("a matter of the accounts, whoever sends: see the rows of imports")
         }
-        Check::SigningKeyRemoved if matches!(way, Way::Creds | Way::Bearer | Way::SecondConnect | Way::Sentinel) => {
+        Check::UserRevoked | Check::ReceiverRevoked if way == Way::Callout => Some(
+            "its key is made for one connection: that revoking it ends that is shown by `a_service_can_be_told_to_end_its_users`; who comes back is the service's to say",
+        ),
+        Check::SigningKeyRemoved if !matches!(way, Way::SigningKey | Way::ScopedKey) => {
             Some("signed by the account's identity, which goes only with the account")
         }
         Check::BearerForbidden if !matches!(way, Way::Bearer | Way::Sentinel) => Some("not a bearer"),
@@ -116,9 +119,9 @@ fn of_configuration(way: Way, check: Check) -> Option<&'static str> {
         | Check::SigningKeyRemoved
         | Check::AccountExpires
         | Check::AccountDeleted
-        | Check::Expires => Some("the configuration's users change at the next start only"),
+        | Check::Expires => Some("the configuration's users change by a reload: shown by `server/tests/reload`"),
         Check::ActivationMissing | Check::ActivationRevoked | Check::ImportNarrowed | Check::ExportNarrowed => {
-            Some("configured accounts share nothing: an import there is refused at the start")
+            Some("what configured accounts share is shown by `server/tests/configured_sharing.rs`")
         }
         Check::AccountPayload
         | Check::UserPayload
@@ -129,9 +132,9 @@ fn of_configuration(way: Way, check: Check) -> Option<&'static str> {
         | Check::TimeOfDay
         | Check::NotBefore
         | Check::Expired
-        | Check::BearerForbidden => {
-            Some("configured users and accounts have no such option: it is refused at the start")
-        }
+        | Check::BearerForbidden => Some(
+            "configured users have no such option; limits of configured accounts are shown by `server/tests/configured_auth.rs`",
+        ),
         Check::PublishAllow
         | Check::PublishDeny
         | Check::SubscribeAllow

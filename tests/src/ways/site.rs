@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 use super::check::Check;
 use super::configuration;
 use super::desk::Desk;
+use super::hall::Hall;
 use super::scene::{Person, Place, Scene, seed};
 use super::way::Way;
 use crate::peer::Peer;
@@ -26,6 +27,8 @@ use crate::wait::{now, until};
 pub struct Site {
     /// Where clients connect.
     pub address: SocketAddr,
+    /// Where they connect by WebSocket.
+    websocket: Option<SocketAddr>,
     rule: Rule,
 }
 
@@ -45,6 +48,7 @@ struct Office {
     operator: Seed,
     system: Place,
     lobby: Place,
+    hall: Hall,
     registrar: Option<Mutex<Peer>>,
     issued: AtomicI64,
 }
@@ -74,7 +78,7 @@ impl Site {
         let key = system.key();
         let system_jwt = system.claims.encode(&operator, begun).unwrap();
         let mut config = format!(
-            "listen: \"127.0.0.1:-1\"\noperator: {operator_jwt}\nsystem_account: {key}\n\
+            "listen: \"127.0.0.1:-1\"\nwebsocket {{ listen: \"127.0.0.1:-1\", no_tls: true }}\noperator: {operator_jwt}\nsystem_account: {key}\n\
              resolver {{ type: full, dir: './jwt', allow_delete: true }}\nresolver_preload: {{ {key}: {system_jwt} }}\n"
         );
         if let Some(sentinel) = extra.sentinel {
@@ -82,13 +86,16 @@ impl Site {
         }
         let (process, address) = launch(&folder, &config).await;
         let registrar = if extra.silent { None } else { Some(Mutex::new(registrar(address, &system).await)) };
+        let websocket = listening(&process.log(), "websocket clients on ws://");
         let issued = AtomicI64::new(begun + 1);
-        let office =
-            Office { process, _folder: folder, operator, system, lobby: Place::new("lobby"), registrar, issued };
+        let (lobby, hall) = (Place::new("lobby"), Hall::new());
+        let mut office = Office { process, _folder: folder, operator, system, lobby, hall, registrar, issued };
         if !extra.silent {
             office.push(&office.lobby.claims).await;
+            office.push(&office.hall.place.claims).await;
+            office.hall.begin(Peer::open_plain(address).await).await;
         }
-        Self { address, rule: Rule::Operator(Box::new(office)) }
+        Self { address, websocket, rule: Rule::Operator(Box::new(office)) }
     }
 
     /// A broker whose configuration names the users of these scenes.
@@ -96,13 +103,13 @@ impl Site {
         let folder = folder();
         let config = configuration::of(scenes, folder.path());
         let (process, address) = launch(&folder, &config).await;
-        Self { address, rule: Rule::Configuration { process: Box::new(process), folder } }
+        Self { address, websocket: None, rule: Rule::Configuration { process: Box::new(process), folder } }
     }
 
     /// `cordon serve`, whose admin API makes the users.
     pub async fn api() -> Self {
         let desk = Desk::open().await;
-        Self { address: desk.serve.client_address, rule: Rule::Api(Box::new(desk)) }
+        Self { address: desk.serve.client_address, websocket: None, rule: Rule::Api(Box::new(desk)) }
     }
 
     /// What it has logged.
@@ -178,6 +185,7 @@ impl Site {
         };
         let mut peer = match config {
             Some(config) => self.over_tls(config).await?,
+            None if person.way == Way::WebSocket => Peer::open_websocket(self.websocket.expect("it listens")).await,
             None => Peer::open_plain(self.address).await,
         };
         if person.way == Way::SecondConnect
@@ -190,6 +198,12 @@ impl Site {
             let own = first.seed.public();
             peer.send(format!("SUB {own}.> 1\r\nPUB {own}.orders 0\r\n\r\n")).await;
             assert_eq!(peer.fence().await, format!("MSG {own}.orders 1 0\r\n\r\n"));
+        }
+        if person.way == Way::Callout
+            && let Rule::Operator(office) = &self.rule
+        {
+            let (told, ended) = office.hall.admit(&mut peer, person, place).await;
+            return if ended { Err(told) } else { Ok(peer) };
         }
         let (verbose, pedantic) = (scene.way == Way::Verbose, scene.way == Way::Pedantic);
         let connect = match &self.rule {
@@ -249,11 +263,17 @@ pub async fn launch(folder: &TempDir, config: &str) -> (Process, SocketAddr) {
     let address = until("the broker is ready", async || {
         let log = process.log();
         assert!(process.ended().is_none(), "{log}");
-        let line = log.lines().find(|line| line.contains("Listening for client connections on "))?;
-        log.contains("Server is ready").then(|| line.rsplit(' ').next().unwrap().parse().unwrap())
+        let address = listening(&log, "client connections on ")?;
+        log.contains("Server is ready").then_some(address)
     })
     .await;
     (process, address)
+}
+
+/// Where a log says that it listens for these.
+fn listening(log: &str, clients: &str) -> Option<SocketAddr> {
+    let line = log.lines().find_map(|line| line.split_once(&format!("Listening for {clients}")))?;
+    line.1.trim_end().parse().ok()
 }
 
 /// Adds to an account's claims what its user needs there: a signing key, or a scope.

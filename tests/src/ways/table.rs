@@ -67,7 +67,7 @@ pub fn markdown() -> String {
     for way in Way::ALL {
         match way.group() {
             Group::Elsewhere(test) => writeln!(page, "| {} | shown by | `{test}` |", way.title()).unwrap(),
-            Group::Absent(option) => writeln!(page, "| {} | refused | `{option}` |", way.title()).unwrap(),
+            Group::Absent(option) => writeln!(page, "| {} | absent | `{option}` |", way.title()).unwrap(),
             _ => {}
         }
     }
@@ -88,7 +88,7 @@ const ELSEWHERE: &str = "
 ## Ways that are shown elsewhere, and ways that will come
 
 A way that is not there yet has a row, so that it is not forgotten: its tests have to be there when the configuration that switches
-it on is no longer refused.
+it on is acted on.
 
 | way | | |
 |---|---|---|

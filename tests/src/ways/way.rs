@@ -216,9 +216,14 @@ impl Way {
     /// How its cells are made.
     pub const fn group(self) -> Group {
         match self {
-            Self::Creds | Self::SigningKey | Self::ScopedKey | Self::Bearer | Self::SecondConnect | Self::Sentinel => {
-                Group::Identity
-            }
+            Self::Creds
+            | Self::SigningKey
+            | Self::ScopedKey
+            | Self::Bearer
+            | Self::SecondConnect
+            | Self::Sentinel
+            | Self::WebSocket
+            | Self::Callout => Group::Identity,
             Self::ApiUser | Self::ApiScopedUser => Group::Api,
             Self::Password | Self::Nkey | Self::Token | Self::Certificate | Self::NoAuthUser | Self::NoConnect => {
                 Group::Configured
@@ -227,15 +232,11 @@ impl Way {
                 Group::Elsewhere("a_certificate_of_the_authority_connects_as_the_user_it_is_mapped_to")
             }
             Self::Proxy => Group::Elsewhere("a_proxy_that_is_required_must_have_signed_the_nonce"),
-            Self::Anonymous => Group::Elsewhere("what_is_insecure_must_be_asked_for"),
-            Self::WebSocket => Group::Absent("websocket { port: -1, no_tls: true }"),
-            Self::Callout => Group::Absent(
-                "authorization { users: [{user: a, password: a}], auth_callout { issuer: A, auth_users: [a] } }",
-            ),
+            Self::Anonymous => Group::Elsewhere("what_is_insecure_is_warned_of_and_refused_when_strict"),
             Self::Mqtt => Group::Absent("mqtt { port: -1 }"),
-            Self::LeafNode => Group::Absent("leafnodes { port: -1 }"),
+            Self::LeafNode => Group::Elsewhere("a_user_of_an_account_joins_that_account_whatever_it_says"),
             Self::Route => Group::Absent("cluster { name: c, port: -1 }"),
-            Self::JetStream => Group::Absent("jetstream { store_dir: js }"),
+            Self::JetStream => Group::Elsewhere("a_domains_name_and_another_account_give_no_more_rights_over_streams"),
             Self::InProcess => Group::Absent("in_process { }"),
             _ => Group::Message,
         }
@@ -264,6 +265,7 @@ impl Way {
             Self::Certificate => &["Method::Certificate"],
             Self::NoAuthUser => &["Method::NoAuthUser"],
             Self::Anonymous => &["Method::Anonymous"],
+            Self::Callout => &["Method::Callout"],
             Self::WebSocket => &["ConnectionType::Websocket"],
             Self::Mqtt => &["ConnectionType::Mqtt", "ConnectionType::MqttWs"],
             Self::LeafNode => &["ConnectionType::Leafnode", "ConnectionType::LeafnodeWs"],

@@ -69,6 +69,7 @@ fn the_access_rules_decide_in_their_order() {
         (SERVICE, "open.closed", approved(&["B"])),
         (SERVICE, "mine.*.>", Access::Position(2)),
         (STREAM, "list.*", approved(&["B"])),
+        (SERVICE, "both.*", Access::ApprovedPosition(["B".into(), "C".into()].into(), 2)),
         (SERVICE, "token", Access::Token(Revocations::default())),
     ];
     for (importer, kind, subject, wanted) in [
@@ -91,6 +92,10 @@ fn the_access_rules_decide_in_their_order() {
         ("B", STREAM, "list.x", None),
         ("B", STREAM, "list.*", None),
         ("A", STREAM, "list.x", Some(Reason::ImportNotAuthorized)),
+        ("B", SERVICE, "both.B", None),
+        ("B", SERVICE, "both.C", Some(Reason::ImportNotAuthorized)),
+        ("B", SERVICE, "both.*", Some(Reason::ImportNotAuthorized)),
+        ("A", SERVICE, "both.A", Some(Reason::ImportNotAuthorized)),
         ("A", SERVICE, "token", Some(Reason::ImportNotAuthorized)),
         ("A", SERVICE, "a..b", Some(Reason::ImportInvalid)),
     ] {

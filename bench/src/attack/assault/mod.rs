@@ -59,6 +59,8 @@ pub(crate) struct Order {
     pub(crate) at_once: usize,
     /// From how many loopback addresses.
     pub(crate) addresses: u16,
+    /// On which processor alone; any when there is none to spare.
+    pub(crate) processor: Option<usize>,
     /// How long.
     pub(crate) seconds: f64,
     /// A user that it is, or whose JWT it has seen.
@@ -156,6 +158,9 @@ pub(crate) fn carry_out(file: &Path) -> Result<()> {
     let order: Order = serde_json::from_slice(&fs::read(file)?).context("the order cannot be read")?;
     ensure!(order.target.ip().is_loopback(), "only servers on this machine are attacked");
     raise_file_limit();
+    if let Some(processor) = order.processor {
+        super::apart::stay_on(processor);
+    }
     let tally = match order.kind {
         Kind::Silent | Kind::SlowHello | Kind::SlowConnect => trickle::run(&order),
         Kind::Oversized | Kind::Signature | Kind::Password | Kind::Handshake => flood::run(&order),
@@ -179,6 +184,7 @@ mod tests {
             per_second: 1,
             at_once: 1,
             addresses,
+            processor: None,
             seconds: 1.0,
             known: None,
             certificate: None,

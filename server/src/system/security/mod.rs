@@ -18,6 +18,7 @@ mod flood;
 mod journal;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,10 +47,12 @@ const KEPT_BYTES: usize = 64 * 1024 * 1024;
 const UNWRITTEN: usize = 8192;
 /// Longest text of an event that a peer can influence, in characters.
 const TEXT_MAX: usize = 256;
+/// Longest text of an event that the broker's own configuration makes, in characters.
+const OWN_TEXT_MAX: usize = 4096;
 /// How often folded events are reported, and a failed write is tried again.
 const TICK: Duration = Duration::from_secs(1);
 /// Where a tenant finds its own events, inside its account.
-const TENANT_FEED: &[u8] = b"$SYS.ACCOUNT.SECURITY";
+pub const TENANT_FEED: &[u8] = b"$SYS.ACCOUNT.SECURITY";
 
 /// One refusal or forced end.
 #[derive(Clone, Debug, Serialize)]
@@ -139,7 +142,7 @@ impl SecurityEvent {
     pub fn of(connection: &Connection, reason: Reason) -> Self {
         let identity = connection.identity();
         let principal = identity.principal;
-        let address = connection.peer.ip();
+        let address = connection.peer().ip();
         Self {
             reason: reason.code(),
             account: principal.as_ref().map(|principal| principal.account.to_string()),
@@ -170,6 +173,34 @@ impl SecurityEvent {
     /// An event about a connection that one account did not take.
     pub fn of_account(connection: &Connection, tenant: &Tenant, reason: Reason) -> Self {
         Self { account: Some(tenant.name.to_string()), ..Self::of(connection, reason) }
+    }
+
+    /// An event of the broker itself. `detail` is ours, and may be longer than what peers can influence.
+    pub fn of_broker(reason: Reason, detail: &str) -> Self {
+        Self {
+            reason: reason.code(),
+            account: None,
+            user: None,
+            cid: 0,
+            ip: String::new(),
+            subject: String::new(),
+            rule: String::new(),
+            detail: detail.chars().take(OWN_TEXT_MAX).collect(),
+            count: 0,
+            source: Source::user("", ""),
+        }
+    }
+
+    /// With whoever asked for it.
+    pub fn by(self, account: &str, user: &str, cid: u64, ip: IpAddr) -> Self {
+        Self {
+            account: Some(account.to_owned()),
+            user: Some(clip(user)),
+            cid,
+            ip: ip.to_string(),
+            source: Source::user(account, user),
+            ..self
+        }
     }
 
     /// With the subject, rule and cause.
@@ -365,6 +396,10 @@ fn broadcast(broker: &Broker, kept: &Kept) {
 }
 
 fn log(event: &SecurityEvent) {
+    if event.reason == Reason::ConfigurationReloaded.code() || event.reason == Reason::ConfigurationRefused.code() {
+        // It has been logged, change by change.
+        return;
+    }
     tracing::info!(
         reason = event.reason,
         account = event.account,

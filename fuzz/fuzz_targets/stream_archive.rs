@@ -1,0 +1,4 @@
+//! See [`cordon_fuzz_checks::stream_archive`].
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| cordon_fuzz_checks::stream_archive::check(data));

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
@@ -104,13 +104,16 @@ where
         let mut text = Text::default();
         event.record(&mut text);
         text.message.push_str(&text.fields);
-        let tag = if event.metadata().target() == FATAL { "FTL" } else { tag(*event.metadata().level()) };
-        self.0.write(&mut writer, tag, &text.message)
+        self.0.write(&mut writer, tag(event.metadata()), &text.message)
     }
 }
 
-const fn tag(level: Level) -> &'static str {
-    match level {
+/// What marks the level of a line.
+pub(super) fn tag(metadata: &Metadata<'_>) -> &'static str {
+    if metadata.target() == FATAL {
+        return "FTL";
+    }
+    match *metadata.level() {
         Level::ERROR => "ERR",
         Level::WARN => "WRN",
         Level::INFO => "INF",

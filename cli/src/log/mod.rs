@@ -1,9 +1,10 @@
-//! The log, on stderr or in a file: in nats-server's shape for brokers, which tools parse, and plainer for people.
+//! The log, on stderr, in a file or where others keep it: in nats-server's shape for brokers, which tools parse, and plainer for people.
 //!
 //! What is logged, where to and how can change while the broker runs: [`apply`], [`reopen`].
 
 mod file;
 mod line;
+mod syslog;
 
 use std::io::{self, Write};
 use std::sync::{Arc, OnceLock};
@@ -11,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::Context as _;
 use cordon_server::config::LogOptions;
 use parking_lot::Mutex;
+use tracing::Metadata;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -18,6 +20,7 @@ pub(crate) use line::{FATAL, Shape};
 
 use file::LogFile;
 use line::{Lines, Style};
+use syslog::Syslog;
 
 /// Where the lines of traced protocol come from.
 const TRAFFIC: &str = "cordon_server::traffic";
@@ -41,13 +44,14 @@ struct Target(Arc<Mutex<Sink>>);
 enum Sink {
     Stderr,
     File(LogFile),
+    Syslog(Syslog),
 }
 
 /// Begins to log as the options say.
 ///
 /// # Errors
 ///
-/// When the file cannot be written.
+/// When the file cannot be written, or who keeps the log cannot be reached.
 pub(crate) fn start(shape: Shape, options: &LogOptions) -> anyhow::Result<()> {
     let style = Arc::new(Style::new(shape));
     style.set(options);
@@ -66,18 +70,32 @@ pub(crate) fn start(shape: Shape, options: &LogOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Changes the running log.
+/// Changes the running log. May block for seconds.
 ///
 /// # Errors
 ///
-/// When the new file cannot be written; the log then stays as it is.
+/// When the new file cannot be written, or who keeps the log cannot be reached; the log then stays as it is.
 pub(crate) fn apply(options: &LogOptions) -> anyhow::Result<()> {
     let Some(log) = LOG.get() else { return Ok(()) };
-    let fresh = Sink::open(options, &log.style)?;
+    let stays = log.target.0.lock().is_syslog_of(options);
+    let fresh = if stays { None } else { Some(Sink::open(options, &log.style)?) };
     (log.filter)(filter(options))?;
     log.style.set(options);
-    *log.target.0.lock() = fresh;
+    if let Some(fresh) = fresh {
+        *log.target.0.lock() = fresh;
+    }
     Ok(())
+}
+
+/// Before the process ends: waits, not for long, until who keeps the log has all of it.
+pub(crate) fn finish() {
+    let rest = LOG.get().and_then(|log| match &*log.target.0.lock() {
+        Sink::Syslog(syslog) => Some(syslog.rest()),
+        Sink::Stderr | Sink::File(_) => None,
+    });
+    if let Some(rest) = rest {
+        rest.finish();
+    }
 }
 
 /// Opens the log's file again, which somebody has moved away; `false` where there is none.
@@ -88,7 +106,7 @@ pub(crate) fn apply(options: &LogOptions) -> anyhow::Result<()> {
 pub(crate) fn reopen() -> anyhow::Result<bool> {
     let Some(log) = LOG.get() else { return Ok(false) };
     match &mut *log.target.0.lock() {
-        Sink::Stderr => Ok(false),
+        Sink::Stderr | Sink::Syslog(_) => Ok(false),
         Sink::File(file) => file.reopen().map(|()| true).context("the log cannot be opened again"),
     }
 }
@@ -105,9 +123,23 @@ fn filter(options: &LogOptions) -> EnvFilter {
 
 impl Sink {
     fn open(options: &LogOptions, style: &Arc<Style>) -> anyhow::Result<Self> {
-        let Some(path) = &options.file else { return Ok(Self::Stderr) };
+        let Some(path) = &options.file else {
+            let Some(to) = &options.syslog else { return Ok(Self::Stderr) };
+            let syslog = Syslog::open(to, style.clone());
+            return Ok(Self::Syslog(syslog.with_context(|| format!("cannot log to syslog, {to}"))?));
+        };
         let file = LogFile::open(path.clone(), options.size_limit, options.files_max, style.clone());
         Ok(Self::File(file.with_context(|| format!("cannot write the log `{}`", path.display()))?))
+    }
+}
+
+impl Sink {
+    /// Whether it is where the options say that others keep the log.
+    fn is_syslog_of(&self, options: &LogOptions) -> bool {
+        match (self, &options.file, &options.syslog) {
+            (Self::Syslog(syslog), None, Some(to)) => syslog.goes_to(to),
+            _ => false,
+        }
     }
 }
 
@@ -115,18 +147,27 @@ impl<'a> MakeWriter<'a> for Target {
     type Writer = Writer;
 
     fn make_writer(&'a self) -> Writer {
-        Writer(self.0.clone())
+        Writer { sink: self.0.clone(), tag: "INF" }
+    }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Writer {
+        Writer { sink: self.0.clone(), tag: line::tag(metadata) }
     }
 }
 
 /// Writes one line.
-struct Writer(Arc<Mutex<Sink>>);
+struct Writer {
+    sink: Arc<Mutex<Sink>>,
+    /// Marks its level.
+    tag: &'static str,
+}
 
 impl Write for Writer {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        match &mut *self.0.lock() {
+        match &mut *self.sink.lock() {
             Sink::Stderr => io::stderr().write_all(line)?,
             Sink::File(file) => file.write(line)?,
+            Sink::Syslog(syslog) => syslog.write(self.tag, line),
         }
         Ok(line.len())
     }

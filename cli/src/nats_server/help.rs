@@ -21,6 +21,10 @@ Broker:
     -p, --port PORT             port for clients (4222); -1 takes a free one
     -n, --name, --server_name NAME
     -m, --http_port PORT        monitoring on this port; -1 takes a free one
+    -ms, --https_port PORT      monitoring over TLS on this port
+        --client_advertise HOST[:PORT]  the address that clients are told
+    -js, --jetstream            serve streams
+    -sd, --store_dir DIR        below this folder
     -P, --pid FILE              write the process id to this file
         --ports_file_dir DIR    write the addresses to DIR/<program>_<pid>.ports
     -t                          check the configuration and end
@@ -39,6 +43,8 @@ Log:
     -DV, -DVV                   both
         --log_size_limit BYTES  begin a new file after so many bytes
         --max_traced_msg_len N  show so many bytes of a traced message
+    -s, --syslog                log into the log of this machine
+    -r, --remote_syslog ADDRESS into that of another: udp://HOST:PORT, tcp://HOST:PORT
 
 Authentication:
         --user NAME, --pass PASSWORD
@@ -51,8 +57,7 @@ TLS:
         --tlscacert FILE        that this authority signed
 
 Known, and not acted on:
-    -js, --jetstream, -sd, --store_dir, -s, --syslog, -r, --remote_syslog, -ms, --https_port, --profile,
-    --client_advertise, --cluster, --cluster_listen, --cluster_name, --cluster_advertise, --no_advertise,
+    --profile, --cluster, --cluster_listen, --cluster_name, --cluster_advertise, --no_advertise,
     --connect_retries, --routes
 
     -h, --help                  this text

@@ -23,7 +23,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::{descriptors, failure, output, tls};
+use crate::{descriptors, failure, log, output, tls};
 use flags::{FlagError, Flags};
 use syntax::SyntaxError;
 
@@ -84,7 +84,9 @@ impl Program {
             Ok(runtime) => runtime,
             Err(error) => return self.fail(&format!("the runtime cannot be started: {error}")),
         };
-        match runtime.block_on(run::run(self, flags)) {
+        let done = runtime.block_on(run::run(self, flags));
+        log::finish();
+        match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failure::report_as(&self.file, &error),
         }

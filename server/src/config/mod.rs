@@ -29,6 +29,7 @@ pub mod parser;
 mod proxies;
 pub mod resolver;
 mod start;
+mod syslog;
 pub mod tls;
 pub mod value;
 pub mod websocket;
@@ -48,6 +49,7 @@ use crate::config::value::Problem;
 use crate::options::BrokerOptions;
 
 pub use start::{StartFailure, start, start_with, trust};
+pub use syslog::SyslogTo;
 
 /// A configuration that was read and checked.
 #[derive(Debug)]
@@ -150,6 +152,8 @@ pub struct LogOptions {
     pub size_limit: u64,
     /// Files kept, the one that is written included; all when 0.
     pub files_max: usize,
+    /// To others who keep it, unless there is a file, instead of standard error.
+    pub syslog: Option<SyslogTo>,
 }
 
 impl Default for LogOptions {
@@ -165,6 +169,7 @@ impl Default for LogOptions {
             file: None,
             size_limit: 0,
             files_max: 0,
+            syslog: None,
         }
     }
 }

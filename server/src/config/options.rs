@@ -21,7 +21,7 @@ use super::resolver::{self, ResolverConfig};
 use super::tls::{self, TlsError, TlsFiles};
 use super::value::{Entry, Node, Problem, Value};
 use super::websocket::{self, Websocket};
-use super::{ConfigError, Identities, LoadedConfig, LogOptions, OperatorConfig};
+use super::{ConfigError, Identities, LoadedConfig, LogOptions, OperatorConfig, SyslogTo};
 use crate::limits;
 use crate::options::{BrokerOptions, TrafficOptions, WriteTimeout};
 use crate::remote::http::HttpTls;
@@ -206,6 +206,10 @@ impl Draft {
             }
             "log_size_limit" | "logfile_size_limit" => self.log.size_limit = bound_or_none(value)? as u64,
             "log_max_num" | "logfile_max_num" => self.log.files_max = bound_or_none(value)?,
+            // That of another machine comes first, wherever it stands.
+            "syslog" if value.switch()? => self.log.syslog = self.log.syslog.take().or(Some(SyslogTo::Machine)),
+            "syslog" => {}
+            "remote_syslog" => self.log.syslog = SyslogTo::read(value)?.or(self.log.syslog.take()),
             "ports_file_dir" => self.ports_file_dir = Some(PathBuf::from(value.text()?)),
             "pid_file" | "pidfile" => self.pid_file = Some(PathBuf::from(value.text()?)),
             "leafnodes" | "leaf" => {
@@ -278,6 +282,10 @@ impl Draft {
                  `trace_headers` where their payloads are not needed"
                     .to_owned(),
             );
+        }
+        if let Some(to) = self.log.syslog.as_ref().filter(|to| to.is_exposed() && self.log.file.is_none()) {
+            self.warnings
+                .push(format!("INSECURE: the log goes to {to} in plain text: whoever is on the way can read it"));
         }
         self.broker.traffic = TrafficOptions {
             verbose: self.log.trace_verbose,

@@ -51,6 +51,7 @@ pub fn describe(config: &LoadedConfig) -> Vec<Setting> {
     settings.push(Setting::live("log_size_limit", log.size_limit));
     settings.push(Setting::live("log_max_num", log.files_max));
     settings.extend(log.file.iter().map(|file| Setting::live("log_file", file.display())));
+    settings.extend(log.syslog.iter().map(|to| Setting::live("syslog", to)));
     settings.extend(config.ports_file_dir.iter().map(|folder| Setting::live("ports_file_dir", folder.display())));
     settings.extend(config.pid_file.iter().map(|file| Setting::live("pid_file", file.display())));
     settings

@@ -50,6 +50,8 @@ fn config(node: &Shared) -> Value {
         shown.insert("domain".to_owned(), json!(domain));
     }
     shown.insert("strict".to_owned(), json!(settings.strict));
+    // Streams may ask for it: each message is then compressed by itself.
+    shown.insert("compress_ok".to_owned(), json!(true));
     if !node.unique_tag.is_empty() {
         shown.insert("unique_tag".to_owned(), json!(node.unique_tag));
     }

@@ -274,24 +274,7 @@ impl Draft {
             }
             self.broker.auth_timeout = timeout;
         }
-        // The one asks for the other, whichever comes first.
-        self.log.trace |= self.log.trace_verbose || self.log.trace_headers;
-        if self.log.trace && !self.log.trace_headers {
-            self.warnings.push(
-                "INSECURE: `trace` writes the messages of all accounts into the log: use it for a short time, with \
-                 `trace_headers` where their payloads are not needed"
-                    .to_owned(),
-            );
-        }
-        if let Some(to) = self.log.syslog.as_ref().filter(|to| to.is_exposed() && self.log.file.is_none()) {
-            self.warnings
-                .push(format!("INSECURE: the log goes to {to} in plain text: whoever is on the way can read it"));
-        }
-        self.broker.traffic = TrafficOptions {
-            verbose: self.log.trace_verbose,
-            headers_only: self.log.trace_headers,
-            max_payload: self.log.max_traced,
-        };
+        self.logging();
         self.broker.security_dir = self.data_dir.as_ref().map(|folder| folder.join("security"));
         if self.broker.security_dir.is_none() {
             self.warnings
@@ -315,6 +298,27 @@ impl Draft {
             digest: self.broker.config_digest.clone(),
             ..LoadedConfig::new(self.broker, identities)
         })
+    }
+
+    fn logging(&mut self) {
+        // The one asks for the other, whichever comes first.
+        self.log.trace |= self.log.trace_verbose || self.log.trace_headers;
+        if self.log.trace && !self.log.trace_headers {
+            self.warnings.push(
+                "INSECURE: `trace` writes the messages of all accounts into the log: use it for a short time, with \
+                 `trace_headers` where their payloads are not needed"
+                    .to_owned(),
+            );
+        }
+        if let Some(to) = self.log.syslog.as_ref().filter(|to| to.is_exposed() && self.log.file.is_none()) {
+            self.warnings
+                .push(format!("INSECURE: the log goes to {to} in plain text: whoever is on the way can read it"));
+        }
+        self.broker.traffic = TrafficOptions {
+            verbose: self.log.trace_verbose,
+            headers_only: self.log.trace_headers,
+            max_payload: self.log.max_traced,
+        };
     }
 
     fn addresses(&mut self, node: &Node, problems: &mut Vec<Problem>) {

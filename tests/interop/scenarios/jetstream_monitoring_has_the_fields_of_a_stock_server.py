@@ -46,10 +46,10 @@ SAME = {
 # Cordon syncs before it answers, searches its files for damage, and shows the consumers of a stream that has none as an
 # empty list.
 EXTRA = {"sync_always", "consumer_detail", "scrub"}
-# It does not say that it can compress, has no default for consumers of a stream, no groups of replicas, and no consumers of its own for
+# It has no default for consumers of a stream, no groups of replicas, and no consumers of its own for
 # mirrors in the same account.
 MISSING = {
-    "compress_ok", "sync_interval", "default_max_consumers", "streams_leader", "consumers_leader", "direct_consumer_detail",
+    "sync_interval", "default_max_consumers", "streams_leader", "consumers_leader", "direct_consumer_detail",
 }
 
 

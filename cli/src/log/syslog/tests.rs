@@ -1,6 +1,6 @@
 //! Lines to sockets that the test owns.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::BufReader;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 

@@ -373,6 +373,33 @@ async fn requests_that_come_at_once_are_answered_in_their_order_and_each_once() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_report_names_the_stream_that_takes_a_message_and_one_only_looked_at_is_not_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = start(folder.path(), "").await;
+    let mut js = Client::of(&broker, "js").await;
+    js.ask("$JS.API.STREAM.CREATE.S", STREAM).await;
+    for (only, kept) in [("", 1), ("Nats-Trace-Only: true\r\n", 1), ("", 2)] {
+        let header = format!("NATS/1.0\r\nNats-Trace-Dest: in.report\r\n{only}\r\n");
+        let size = header.len();
+        js.send(&format!("HPUB orders.a {size} {}\r\n{header}hi\r\n", size + 2)).await;
+        let report = js.until("}]}\r\n").await;
+        for part in
+            ["MSG in.report 1 ", r#""type":"in""#, r#""type":"js""#, r#""stream":"S""#, r#""subject":"orders.a""#]
+        {
+            assert!(report.contains(part), "`{part}` in {report}");
+        }
+        assert!(!report.contains("\"error\""), "{report}");
+        // Storing is in order: what comes after it is there only once it is.
+        js.ask("orders.after", "x").await;
+        let state = js.ask("$JS.API.STREAM.INFO.S", r#"{"subjects_filter":"orders.a"}"#).await;
+        assert!(state.contains(&format!(r#""subjects":{{"orders.a":{kept}}}"#)), "{only}: {state}");
+    }
+    let first = js.ask("$JS.API.DIRECT.GET.S", r#"{"seq":1}"#).await;
+    assert!(first.contains("Nats-Trace-Dest: trace disabled") && first.ends_with("hi\r\n"), "{first}");
+    broker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn damage_is_found_while_the_broker_runs_and_told() {
     let folder = tempfile::tempdir().unwrap();
     let broker = start(folder.path(), "").await;

@@ -51,6 +51,10 @@ impl Receiver for Incoming {
         }
         store(&stream, &self.tenant, message.subject, message, batch)
     }
+
+    fn stream(&self) -> Option<Arc<str>> {
+        Some(self.stream.upgrade()?.name().clone())
+    }
 }
 
 impl Later for Stream {

@@ -79,6 +79,11 @@ pub trait Receiver: Send + Sync {
         Some(Cow::Borrowed(message.subject))
     }
 
+    /// The stream that it takes messages for; reports on messages name it.
+    fn stream(&self) -> Option<Arc<str>> {
+        None
+    }
+
     /// Whether it looks at [`Batch::traced`] itself, and delivers nothing of a message that is only to be traced.
     fn traces(&self) -> bool {
         false

@@ -25,7 +25,7 @@ use cordon_accounts::subject::matching;
 use crate::broker::Broker;
 use crate::connection::Connection;
 use crate::protocol::headers;
-use crate::routing::Subscription;
+use crate::routing::{Message, Subscription};
 use crate::system::envelope::server_info;
 
 /// The header that names where the report goes.
@@ -215,6 +215,21 @@ impl Report {
             event.insert("queue".to_owned(), json!(String::from_utf8_lossy(queue)));
         }
         self.push(Value::Object(event));
+    }
+
+    /// A stream took it to keep it, or would; or it has ended. What the stream then makes of it comes too late for the
+    /// report.
+    pub fn taken(&mut self, message: &Message<'_>, stream: &str, taken: bool) {
+        let Some(origin) = message.origin else { return };
+        let subject = String::from_utf8_lossy(message.subject);
+        let mut event =
+            json!({"type": "js", "ts": origin.broker.clock.rfc3339(), "stream": stream, "subject": subject});
+        if let Value::Object(fields) = &mut event
+            && !taken
+        {
+            fields.insert("error".to_owned(), json!(Undelivered::Ended.text()));
+        }
+        self.push(event);
     }
 
     /// A leaf node got it, and goes on with the report as the next way.

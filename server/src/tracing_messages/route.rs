@@ -46,8 +46,14 @@ pub fn offer(subscription: &Subscription, shown: &Subscription, message: &Messag
     let receiver = match subscription.sink() {
         Sink::Client(receiver) => receiver,
         Sink::Inside(receiver) if receiver.traces() => return deliver_one(subscription, message, batch),
-        Sink::Inside(_) if only => return true,
-        Sink::Inside(_) => return unseen(message, batch, |message, batch| deliver_one(subscription, message, batch)),
+        Sink::Inside(receiver) => {
+            // Of a message that is only looked at, nothing is kept.
+            let taken = only || unseen(message, batch, |message, batch| deliver_one(subscription, message, batch));
+            if let (Some(traced), Some(stream)) = (&mut batch.traced, receiver.stream()) {
+                traced.report.taken(message, &stream, taken);
+            }
+            return taken;
+        }
     };
     let mut error = obstacle(subscription, receiver, message);
     if error.is_none() && !only && !deliver_one(subscription, message, batch) {

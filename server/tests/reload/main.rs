@@ -7,6 +7,7 @@ mod house;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod leaf_tls;
 mod leafs;
 mod limits;
 mod model;

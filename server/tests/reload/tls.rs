@@ -6,17 +6,23 @@ use data_encoding::{BASE64, HEXLOWER};
 use sha2::{Digest as _, Sha256};
 
 use crate::site::{OPEN, Site};
-use crate::support::tls::Certificates;
+use crate::support::tls::{Certificates, Identity};
 use crate::support::websocket::{Socket, dial, good, request};
 
-fn pem(label: &str, der: &[u8]) -> String {
+pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     let lines: Vec<String> =
         BASE64.encode(der).as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
+/// A certificate's key as `pinned_certs` has it.
+pub(crate) fn pin((chain, _): &Identity) -> String {
+    let key = rustls::server::ParsedCertificate::try_from(&chain[0]).unwrap().subject_public_key_info();
+    HEXLOWER.encode(&Sha256::digest(key.as_ref()))
+}
+
 /// Writes a certificate of `authority` and its key, and the configuration that names them.
-fn write(folder: &Path, authority: &Certificates, more: &str) -> String {
+pub(crate) fn write(folder: &Path, authority: &Certificates, more: &str) -> String {
     let (chain, key) = authority.identity("localhost");
     let (certificate, private) = (folder.join("cert.pem"), folder.join("key.pem"));
     std::fs::write(&certificate, pem("CERTIFICATE", &chain[0])).unwrap();
@@ -113,10 +119,7 @@ fn a_certificate_that_is_not_pinned_any_more_ends_its_connections() {
     let (folder, authority) = (tempfile::tempdir().unwrap(), Certificates::new());
     std::fs::write(folder.path().join("ca.pem"), pem("CERTIFICATE", &authority.authority())).unwrap();
     let identities = ["one", "other"].map(|name| authority.identity(name));
-    let pins = [&identities[0], &identities[1]].map(|(chain, _)| {
-        let key = rustls::server::ParsedCertificate::try_from(&chain[0]).unwrap().subject_public_key_info();
-        format!("\"{}\"", HEXLOWER.encode(&Sha256::digest(key.as_ref())))
-    });
+    let pins = [&identities[0], &identities[1]].map(|identity| format!("\"{}\"", pin(identity)));
     let text = write(folder.path(), &authority, "");
     let pinned = |pins: &[String]| {
         let ca = folder.path().join("ca.pem").display().to_string();

@@ -40,7 +40,8 @@ pub fn leafz(broker: &Broker, options: &LeafzOptions, only: Option<&str>) -> Val
 /// Leaf nodes that are joined: those in their handshake are none yet.
 pub fn joined(broker: &Broker) -> Vec<Arc<Connection>> {
     let mut open = broker.leafs.open.list();
-    open.retain(|connection| connection.leaf().is_some());
+    // Until it is bound its account is a stand-in.
+    open.retain(|connection| connection.leaf().is_some() && connection.identity().principal.is_some());
     open
 }
 

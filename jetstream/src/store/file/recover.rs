@@ -430,7 +430,9 @@ impl Reader<'_> {
     }
 
     fn follows(&self, record: &Record) -> bool {
-        self.batch.last().is_none_or(|(_, last)| self.are_erasing(last.head.seq + 1, record.head.seq))
+        let next = |last: &Record| last.head.seq.checked_add(1);
+        let erasing = |next| self.are_erasing(next, record.head.seq);
+        self.batch.last().is_none_or(|(_, last)| next(last).is_some_and(erasing))
     }
 
     /// The batch has its first member, or that is being overwritten.

@@ -451,7 +451,7 @@ impl Reader<'_> {
     /// The batch goes no further. At the end of the log it was never whole; further up all of it once was.
     fn end_batch(&mut self) {
         let last = self.batch.last().map(|(_, last)| last.head.seq);
-        let closes = last.is_some_and(|last| self.erasing.contains(&(last + 1)));
+        let closes = last.and_then(|last| last.checked_add(1)).is_some_and(|next| self.erasing.contains(&next));
         let is_whole = closes && self.opens();
         for (at, record) in std::mem::take(&mut self.batch) {
             let seq = record.head.seq;

@@ -407,6 +407,10 @@ impl Reader<'_> {
                 }
             }
             Found::Record(at, record) => {
+                // No stream has such a sequence: the record lies, and takes part in nothing.
+                if record.head.seq >= SEQUENCE_END {
+                    return self.end_batch();
+                }
                 let is_message = matches!(record.head.kind, Kind::Message | Kind::Erased);
                 let is_together = is_message && record.head.flags & TOGETHER != 0;
                 if !is_together {
@@ -430,9 +434,7 @@ impl Reader<'_> {
     }
 
     fn follows(&self, record: &Record) -> bool {
-        let next = |last: &Record| last.head.seq.checked_add(1);
-        let erasing = |next| self.are_erasing(next, record.head.seq);
-        self.batch.last().is_none_or(|(_, last)| next(last).is_some_and(erasing))
+        self.batch.last().is_none_or(|(_, last)| self.are_erasing(last.head.seq + 1, record.head.seq))
     }
 
     /// The batch has its first member, or that is being overwritten.
@@ -451,11 +453,11 @@ impl Reader<'_> {
     /// The batch goes no further. At the end of the log it was never whole; further up all of it once was.
     fn end_batch(&mut self) {
         let last = self.batch.last().map(|(_, last)| last.head.seq);
-        let closes = last.and_then(|last| last.checked_add(1)).is_some_and(|next| self.erasing.contains(&next));
+        let closes = last.is_some_and(|last| self.erasing.contains(&(last + 1)));
         let is_whole = closes && self.opens();
         for (at, record) in std::mem::take(&mut self.batch) {
             let seq = record.head.seq;
-            if !self.is_last || is_whole || seq >= SEQUENCE_END {
+            if !self.is_last || is_whole {
                 self.apply(at, &record);
             } else if seq > self.store.last_seq {
                 self.miss(seq);
@@ -503,9 +505,6 @@ impl Reader<'_> {
 
     fn apply(&mut self, at: u64, record: &Record) {
         let (seq, ts) = (record.head.seq, record.head.ts);
-        if seq >= SEQUENCE_END {
-            return;
-        }
         match record.head.kind {
             Kind::Message => self.message(at, record),
             Kind::Erased => {

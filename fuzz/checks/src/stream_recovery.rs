@@ -2,10 +2,11 @@
 //! repairing it end, and nothing is found that was not written.
 //!
 //! An input is a list of changes of a genuine folder, each an action and what it needs. Changes that set the checks of
-//! what they change anew make files that lie, and so do copies under other names; of those it is asked only that
-//! opening them ends.
+//! what they change anew make files that lie; of those it is asked only that opening them ends. A copy of a file with
+//! messages or of the journal under another name is always told and left alone, and the stream is the same without it.
+//! One that lost the part of its header that tells lies, too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -21,6 +22,9 @@ const HEAD: usize = 36;
 /// Bytes before the body of a record that is compressed, and the flag that says so.
 const LONG_HEAD: usize = 40;
 const SQUEEZED: u8 = 32;
+/// Where in the header of a file its salt is, and where what says which name it was made under.
+const SALT: std::ops::Range<usize> = 8..24;
+const STAMP: std::ops::Range<usize> = 48..60;
 /// Most bytes that the files may take.
 const BYTES_MAX: usize = 1 << 20;
 /// Most changes of one input.
@@ -61,9 +65,18 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Self {
+        Self::named("")
+    }
+
+    /// Another one.
+    fn beside() -> Self {
+        Self::named("-beside")
+    }
+
+    fn named(suffix: &str) -> Self {
         let shared = Path::new("/dev/shm");
         let parent = if shared.is_dir() { shared.to_owned() } else { std::env::temp_dir() };
-        let name = format!("cordon-recovery-{}-{:?}", std::process::id(), std::thread::current().id());
+        let name = format!("cordon-recovery-{}-{:?}{suffix}", std::process::id(), std::thread::current().id());
         let root = parent.join(name.replace(['(', ')'], ""));
         let _ = fs::remove_dir_all(&root);
         fs::create_dir_all(root.join("S")).unwrap();
@@ -72,6 +85,12 @@ impl Folder {
 
     fn stream(&self) -> PathBuf {
         self.0.join("S")
+    }
+
+    fn fill(&self, files: &Files) {
+        for (name, bytes) in files {
+            fs::write(self.stream().join(name), bytes).unwrap();
+        }
     }
 
     fn files(&self) -> Files {
@@ -88,11 +107,9 @@ impl Drop for Folder {
 
 /// Panics when opening, looking at or repairing the files does not end well.
 pub fn check(data: &[u8]) {
-    let (files, lies) = changed(&mut Input::new(data));
+    let Changed { files, copies, lies } = changed(&mut Input::new(data));
     let folder = Folder::new();
-    for (name, bytes) in &files {
-        fs::write(folder.stream().join(name), bytes).unwrap();
-    }
+    folder.fill(&files);
     let looked = survey(&folder.stream(), None);
     assert!(folder.files() == files, "looking at it changes it");
     let options = FileOptions { segment_bytes: 4096, ..FileOptions::default() };
@@ -106,6 +123,9 @@ pub fn check(data: &[u8]) {
     let state = store.state();
     assert_eq!((looked.state.messages, looked.state.last_seq), (state.messages, state.last_seq), "it looks otherwise");
     let found = read(&mut *store, lies);
+    for copy in &copies {
+        assert!(lies || looked.stray.contains(copy), "the copy {copy} is not told");
+    }
     if files == *GENUINE {
         assert_eq!((state.messages, state.last_seq, looked.has_damage()), (found.len() as u64, LAST, false));
         assert!(looked.torn.is_empty() && store.lost().0.is_empty());
@@ -113,7 +133,16 @@ pub fn check(data: &[u8]) {
     if lies {
         return;
     }
-    assert!(state.last_seq <= LAST || files.keys().any(|name| !GENUINE.contains_key(name)), "sequences are invented");
+    assert!(state.last_seq <= LAST, "sequences are invented");
+    if !copies.is_empty() {
+        let without: Files = files.iter().filter(|(name, _)| !copies.contains(*name)).map(own).collect();
+        let folder = Folder::beside();
+        folder.fill(&without);
+        let mut other = FileStore::open(&folder.stream(), &options).expect("it can be opened with copies alone");
+        assert_eq!(read(&mut *other.store, false), found, "a copy changes what is read");
+        assert_eq!((other.store.state(), other.store.lost()), (state, store.lost()), "a copy changes the stream");
+        assert!(other.journal == opened.journal, "a copy changes the journal");
+    }
     let next = store.append(&NewMessage { subject: b"s.x", payload: b"next", ..NewMessage::default() }).unwrap();
     assert_eq!(next, state.last_seq + 1, "a sequence is given again");
     if let Some(sync) = store.flush().unwrap() {
@@ -122,6 +151,12 @@ pub fn check(data: &[u8]) {
     store.close();
     drop(store);
     mended(&folder, &options, &found, next);
+    let left = folder.files();
+    assert!(copies.iter().all(|copy| left.get(copy) == files.get(copy)), "a copy is not left alone");
+}
+
+fn own((name, bytes): (&String, &Vec<u8>)) -> (String, Vec<u8>) {
+    (name.clone(), bytes.clone())
 }
 
 /// The stream is the same after a repair, and when it is opened again.
@@ -155,9 +190,18 @@ fn read(store: &mut dyn Store, lies: bool) -> Vec<u64> {
     found
 }
 
-/// The genuine files with the changes that the input asks for; and whether they may lie.
-fn changed(input: &mut Input<'_>) -> (Files, bool) {
-    let (mut files, mut lies) = (GENUINE.clone(), false);
+/// The genuine files with the changes that an input asks for.
+struct Changed {
+    files: Files,
+    /// Copies that say of themselves that they are.
+    copies: BTreeSet<String>,
+    /// They may lie.
+    lies: bool,
+}
+
+/// Does the changes that the input asks for.
+fn changed(input: &mut Input<'_>) -> Changed {
+    let (mut files, mut lies, mut copies) = (GENUINE.clone(), false, BTreeSet::new());
     for _ in 0..CHANGES_MAX {
         if input.is_empty() || files.is_empty() {
             break;
@@ -196,10 +240,11 @@ fn changed(input: &mut Input<'_>) -> (Files, bool) {
                 files.get_mut(&other).unwrap().extend(part);
             }
             9 => {
-                // Two files that both say to be a segment: which of them counts is not the same at each start.
-                lies = true;
                 let new = renamed(&name, input);
                 let bytes = bytes.clone();
+                if new != name {
+                    copies.insert(new.clone());
+                }
                 files.insert(new, bytes);
             }
             10 => lies |= forge(&name, bytes, input),
@@ -209,7 +254,24 @@ fn changed(input: &mut Input<'_>) -> (Files, bool) {
             break;
         }
     }
-    (files, lies)
+    // Copies of what holds its own name, or of what is a cache, need not be told.
+    copies.retain(|copy| grows(copy));
+    copies.retain(|copy| files.contains_key(copy));
+    lies |= copies.iter().any(|copy| !tells(copy, &files[copy]));
+    Changed { files, copies, lies }
+}
+
+/// The file is one of messages or of the journal.
+fn grows(name: &str) -> bool {
+    [".seg", ".journal"].iter().any(|end| name.ends_with(end))
+}
+
+/// The file was made under another name, and its header still says so.
+fn tells(name: &str, bytes: &[u8]) -> bool {
+    let told = |bytes: &[u8]| Some((bytes.get(SALT)?.to_vec(), bytes.get(STAMP)?.to_vec()));
+    let made = GENUINE.iter().find(|(_, genuine)| told(genuine) == told(bytes));
+    let salt = bytes.get(SALT).map(|salt| data_encoding::HEXLOWER.encode(salt)).unwrap_or_default();
+    made.is_some_and(|(made, _)| made != name && made.contains(&salt) && name.contains(&salt))
 }
 
 /// Descriptions are seldom chosen: one that is damaged ends it all.
@@ -337,13 +399,45 @@ mod tests {
         store.close();
     }
 
+    /// What earlier versions wrote is read: files that do not say under which name they were made.
+    #[test]
+    fn files_that_do_not_know_their_names_are_read() {
+        let files = unpacked(include_bytes!("genuine/stream-2.files"));
+        let mut growing = files.iter().filter(|(name, _)| grows(name));
+        assert!(growing.clone().count() >= 3 && growing.all(|(_, bytes)| bytes[STAMP] == [0; 12]));
+        let folder = Folder::new();
+        folder.fill(&files);
+        let looked = survey(&folder.stream(), None).unwrap();
+        assert!(!looked.has_damage() && looked.torn.is_empty() && looked.stray.is_empty(), "{looked:?}");
+        let mut store = FileStore::open(&folder.stream(), &FileOptions::default()).unwrap().store;
+        let found = read(&mut *store, false);
+        assert_eq!((found.len() as u64, store.state().last_seq, store.state().messages), (122, LAST, 122));
+    }
+
+    /// A copy of each file with messages and of each journal is told, whatever of its name is another.
+    #[test]
+    fn a_copy_under_any_other_name_is_told() {
+        let all: Vec<&String> = GENUINE.keys().collect();
+        for name in &all {
+            let parts = if name.strip_suffix(".seg").is_some() { 3 } else { u8::from(grows(name)) };
+            for part in 0..parts {
+                for more in [1, 7, 255] {
+                    // Above this, any file can be chosen.
+                    let number = (0xf0..=0xff).find(|byte| all[usize::from(*byte) % all.len()] == *name).unwrap();
+                    let data = [9, number, 0, 0, part, more];
+                    let Changed { files, copies, lies } = changed(&mut Input::new(&data));
+                    assert_eq!((files.len(), copies.len(), lies), (GENUINE.len() + 1, 1, false), "{name} {part}");
+                    check(&data);
+                }
+            }
+        }
+    }
+
     /// What earlier versions wrote is read.
     #[test]
     fn files_without_compression_are_read() {
         let folder = Folder::new();
-        for (name, bytes) in unpacked(include_bytes!("genuine/stream-1.files")) {
-            fs::write(folder.stream().join(name), bytes).unwrap();
-        }
+        folder.fill(&unpacked(include_bytes!("genuine/stream-1.files")));
         let looked = survey(&folder.stream(), None).unwrap();
         assert!(!looked.has_damage() && looked.torn.is_empty() && looked.stray.is_empty(), "{looked:?}");
         let store = FileStore::open(&folder.stream(), &FileOptions::default()).unwrap().store;

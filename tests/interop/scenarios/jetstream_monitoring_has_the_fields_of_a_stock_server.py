@@ -40,7 +40,7 @@ HEALTHZ = [
 SAME = {
     "streams", "consumers", "messages", "bytes", "accounts", "total", "memory", "storage", "reserved_memory",
     "reserved_storage", "max_memory", "max_storage", "first_seq", "last_seq", "num_subjects", "consumer_count",
-    "num_ack_pending", "num_pending", "num_waiting", "num_redelivered", "push_bound", "name", "id", "strict", "ha_assets",
+    "num_ack_pending", "num_pending", "num_waiting", "num_redelivered", "push_bound", "name", "id", "strict", "compress_ok", "ha_assets",
     "max_streams", "max_consumers", "max_ack_pending", "status", "level",
 }
 # Cordon syncs before it answers, searches its files for damage, and shows the consumers of a stream that has none as an

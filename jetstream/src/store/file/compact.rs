@@ -62,7 +62,7 @@ fn rewrite(shared: &Shared, task: &Task) -> Result<Option<(Segment, Table)>, Sto
     let key = || StoreError::Key { path: path.display().to_string() };
     let old_format = task.old.format(&task.keys).ok_or_else(key)?;
     let format = task.keys.format(&new.salt, encrypted).ok_or_else(key)?;
-    let into = whole::header(&new.salt, encrypted).to_vec();
+    let into = task.keys.header(&new.name(), &new.salt, encrypted).to_vec();
     let mut copy =
         Copy { task, format, into, new, table: Table::default(), removed: None, last_ts: 0, is_damaged: false };
     let end = scan(&old_format, &bytes, FIRST, &mut |found| match found {

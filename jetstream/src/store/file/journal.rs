@@ -16,6 +16,7 @@ use super::mark::Mark;
 use super::record::{FIRST, Kind, New};
 use super::scan::{Found, filled, scan};
 use super::segment::{NUMBER_END, number};
+use super::stamp::{self, Origin};
 use super::sync::Shared;
 use super::whole::{self, Keys};
 
@@ -61,7 +62,8 @@ fn file_name(id: u32, salt: &[u8; 16], encrypted: bool) -> String {
     format!("{id:08x}-{}-{kind}.journal", HEXLOWER.encode(salt))
 }
 
-fn of_name(name: &str) -> Option<(u32, [u8; 16], bool)> {
+/// The number, the salt and whether it is encrypted, of a file of this name.
+pub(crate) fn of_name(name: &str) -> Option<(u32, [u8; 16], bool)> {
     let mut parts = name.strip_suffix(".journal")?.split('-');
     let id = u32::from_str_radix(parts.next()?, 16).ok()?;
     let salt = HEXLOWER.decode(parts.next()?.as_bytes()).ok()?.try_into().ok()?;
@@ -89,8 +91,18 @@ impl Journal {
         let mut files: Vec<_> = names.iter().filter_map(|(name, _)| Some((of_name(name)?, name))).collect();
         files.sort();
         let (mut journal, mut contents) = (Self::new(is_ahead), Contents::default());
-        let last = files.len().saturating_sub(1);
-        for (number, ((id, salt, encrypted), name)) in files.into_iter().enumerate() {
+        let mut own = Vec::new();
+        for ((id, salt, encrypted), name) in files {
+            // One that is left out has its number, too.
+            journal.next_id = id + 1;
+            if stamp::origin(&*shared.disk, &shared.dir, keys, name, &salt)? == Origin::Copied {
+                tracing::error!(dir = %shared.dir.display(), name, "{}", stamp::FOREIGN);
+            } else {
+                own.push((id, salt, encrypted, name));
+            }
+        }
+        let last = own.len().saturating_sub(1);
+        for (number, (id, salt, encrypted, name)) in own.into_iter().enumerate() {
             let path = shared.dir.join(name);
             let bytes = Bytes::from(shared.disk.read(&path).map_err(io_error("read", &path))?);
             let format = keys.format(&salt, encrypted);
@@ -110,7 +122,6 @@ impl Journal {
                 cut.and_then(|()| file.sync()).map_err(io_error("sync", &path))?;
             }
             journal.old.push_back((id, name.clone()));
-            journal.next_id = id + 1;
         }
         Ok((journal, contents))
     }
@@ -245,7 +256,7 @@ impl Journal {
             let format = format.ok_or_else(|| StoreError::Key { path: path.display().to_string() })?;
             let most = if self.is_ahead { shared.disk.limits().ahead } else { 0 };
             let ahead = Ahead { first: 0, most: most.min(ROOM_MAX), bound: u64::MAX };
-            let log = Log::create(&*shared.disk, &path, Arc::new(format), &salt, encrypted, ahead);
+            let log = Log::create(&*shared.disk, &path, Arc::new(format), keys.header(&name, &salt, encrypted), ahead);
             self.log = Some((id, name, log.map_err(io_error("create", &path))?));
             self.next_id += 1;
             shared.named();

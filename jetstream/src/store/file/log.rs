@@ -17,7 +17,6 @@ use parking_lot::Mutex;
 use super::disk::{Disk, DiskFile};
 use super::mark::{self, Mark};
 use super::record::{FIRST, Format, New, Record};
-use super::whole;
 
 /// Emptied buffers that the process keeps, and the largest of them: files that nothing is added to hold none.
 const SPARE_MAX: usize = 4;
@@ -61,17 +60,16 @@ pub(crate) struct Ahead {
 }
 
 impl Log {
-    /// A new file.
+    /// A new file, which begins with `header`.
     pub(crate) fn create(
         disk: &dyn Disk,
         path: &Path,
         format: Arc<Format>,
-        salt: &[u8; 16],
-        encrypted: bool,
+        header: [u8; FIRST as usize],
         ahead: Ahead,
     ) -> io::Result<Self> {
         let file = disk.open(path, true)?;
-        let buffer = whole::header(salt, encrypted).to_vec();
+        let buffer = header.to_vec();
         let recent = VecDeque::new();
         Ok(Self { file, format, written: 0, buffer, recent, recent_bytes: 0, ahead, prepared: 0, reached: 0 })
     }

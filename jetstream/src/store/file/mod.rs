@@ -18,6 +18,8 @@
 //!   the file's [mark](mark) says. Other bytes that are no record are damage. The file stays as it is, what lies behind is read, and the sequences
 //!   are listed in [`Store::lost`](super::Store::lost).
 //! - A file that was opened is never added to, and what is rewritten is another file under another salt.
+//! - A file that grows knows what it was called when it was made ([`stamp`]). A copy under another name is left alone and
+//!   told, and so is a file of another stream. Files of earlier versions do not know.
 //! - A removal's record goes only after the file that it is about, and that file's name is synced away first.
 //! - A description that cannot be read, or not with this key, is an error before anything is touched.
 //!
@@ -45,6 +47,7 @@ mod seal;
 mod segment;
 mod shelf;
 mod squeeze;
+mod stamp;
 mod store;
 mod survey;
 mod sync;

@@ -22,8 +22,9 @@ use super::scan::{Found, filled, scan};
 use super::segment::{Segment, Table};
 use super::shelf::{self, FileShelf};
 use super::store::{FileStore, Reading};
+use super::sync::Shared;
 use super::whole;
-use super::{FileOptions, SyncMode, describe};
+use super::{FileOptions, SyncMode, describe, stamp};
 
 /// No sequence reaches this.
 pub(super) const SEQUENCE_END: u64 = 1 << 62;
@@ -60,13 +61,17 @@ fn open_into(store: &mut FileStore, dir: &Path) -> Result<Parts, StoreError> {
         });
     }
     let (description, consumers) = describe::read(&shared, &store.keys, &names)?;
+    let saved = load_checkpoint(store);
+    // A file that is left out has its number, too: another of that number would be taken for its elder.
+    store.next_id = segments.iter().map(|segment| segment.id + 1).max().unwrap_or(0);
+    let segments = without_foreign(store, saved.as_ref(), segments)?;
     if let Some(segment) = segments.iter().find(|segment| segment.encrypted && !store.keys.encrypts()) {
         return Err(StoreError::Key { path: segment.path(dir).display().to_string() });
     }
     let (journal, mut contents) = Journal::open(&shared, &store.keys, &names, store.sync == SyncMode::Always)?;
     store.journal = journal;
     shared.disk.sync_dir(dir).map_err(io_error("sync", dir))?;
-    let stale = recover(store, segments)?;
+    let stale = recover(store, segments, saved)?;
     store.settle()?;
     let is_there = |owner: &str| consumers.iter().any(|(name, _)| name == owner);
     store.journal.retain(&shared, &store.keys, &mut contents, is_there)?;
@@ -95,12 +100,41 @@ fn is_leftover(name: &str, store: &FileStore) -> bool {
         || (name.strip_suffix(".table").is_some() && !store.segments.iter().any(|segment| segment.table_name() == name))
 }
 
+/// The segments that are what their names say. Of a stream that is not read as a whole the headers are read of those that
+/// the checkpoint does not know, and of those that share a number or a salt.
+fn without_foreign(
+    store: &FileStore,
+    saved: Option<&Checkpoint>,
+    mut all: Vec<Segment>,
+) -> Result<Vec<Segment>, StoreError> {
+    let size = all.iter().map(|segment| segment.len).sum::<u64>();
+    let saved = saved.filter(|_| size > store.shared.disk.limits().read_all);
+    let mut known = BTreeSet::new();
+    if let Some(saved) = saved {
+        let (mut numbers, mut salts) = (BTreeMap::new(), BTreeMap::new());
+        for segment in &all {
+            *numbers.entry(segment.id).or_insert(0) += 1;
+            *salts.entry(segment.salt).or_insert(0) += 1;
+        }
+        let is_alone =
+            |segment: &&Segment| numbers.get(&segment.id) == Some(&1) && salts.get(&segment.salt) == Some(&1);
+        let named: BTreeSet<_> = saved.segments.iter().map(|known| (known.id, known.generation, known.base)).collect();
+        let is_known = |segment: &&Segment| named.contains(&(segment.id, segment.generation, segment.base));
+        known.extend(all.iter().filter(is_alone).filter(is_known).map(|segment| segment.id));
+    }
+    let Shared { disk, dir, .. } = &*store.shared;
+    let foreign = stamp::foreign(&**disk, dir, &store.keys, &all, |segment| !known.contains(&segment.id))?;
+    for name in &foreign {
+        tracing::error!(dir = %dir.display(), name, "{}", stamp::FOREIGN);
+    }
+    all.retain(|segment| !foreign.contains(&segment.name()));
+    Ok(all)
+}
+
 /// Reads the segments; gives those whose successors are there.
-fn recover(store: &mut FileStore, all: Vec<Segment>) -> Result<Vec<Segment>, StoreError> {
+fn recover(store: &mut FileStore, all: Vec<Segment>, saved: Option<Checkpoint>) -> Result<Vec<Segment>, StoreError> {
     let mut newest: BTreeMap<u32, Segment> = BTreeMap::new();
     let mut stale = Vec::new();
-    // A file that is left out below has its number, too: another of that number would be taken for its elder.
-    store.next_id = all.iter().map(|segment| segment.id + 1).max().unwrap_or(0);
     for segment in all {
         match newest.get_mut(&segment.id) {
             Some(other) if other.generation >= segment.generation => stale.push(segment),
@@ -118,7 +152,6 @@ fn recover(store: &mut FileStore, all: Vec<Segment>) -> Result<Vec<Segment>, Sto
         base = base.max(segment.base);
         is_own
     });
-    let saved = load_checkpoint(store);
     store.upkeep.shelves.extend(saved.as_ref().and_then(|saved| saved.shelf).map(|(name, _)| name.file()));
     let floor = saved.as_ref().map(|saved| (saved.segment, saved.offset, saved.last_seq));
     let size = segments.iter().map(|segment| segment.len).sum::<u64>();

@@ -18,6 +18,7 @@ use super::disk::{DiskFile, io_error};
 use super::read::read_some;
 use super::record::{FIRST, Format, HEAD, Kind, New};
 use super::seal::TAG;
+use super::stamp;
 use super::sync::Shared;
 use super::whole::{self, Keys};
 
@@ -173,7 +174,13 @@ impl FileShelf {
         let format = self.keys.format(&name.salt, name.encrypted)?;
         let file = self.shared.disk.open(&self.path(name), true).ok()?;
         self.shared.named();
-        Some(Open { name, file, format, written: 0, buffer: whole::header(&name.salt, name.encrypted).to_vec() })
+        Some(Open {
+            name,
+            file,
+            format,
+            written: 0,
+            buffer: whole::header(&name.salt, name.encrypted, stamp::NONE).to_vec(),
+        })
     }
 }
 

@@ -207,7 +207,8 @@ impl FileStore {
         }
         let disk = Arc::clone(&self.shared.disk);
         let ahead = self.ahead(self.segment_bytes, self.tail.is_some());
-        let log = Log::create(&*disk, &path, format, &segment.salt, encrypted, ahead);
+        let log =
+            Log::create(&*disk, &path, format, self.keys.header(&segment.name(), &segment.salt, encrypted), ahead);
         let log = log.map_err(io_error("create", &path))?;
         self.shared.named();
         self.next_id += 1;

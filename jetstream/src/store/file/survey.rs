@@ -16,8 +16,9 @@ use super::glass::{Glass, Thorough};
 use super::record::FIRST;
 use super::scan::{Found, filled, scan};
 use super::segment::{Segment, Table};
+use super::stamp::{self, Origin};
 use super::whole::{self, Keys};
-use super::{AccountKey, FileOptions, checkpoint, describe, recover};
+use super::{AccountKey, FileOptions, checkpoint, describe, journal, recover};
 
 /// Bytes of a file that are no record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -71,7 +72,7 @@ pub struct Survey {
     pub bad_caches: Vec<String>,
     /// Files that are of no use any more.
     pub leftovers: Vec<String>,
-    /// Files that are no stream's.
+    /// Files that are not this stream's, or were made under another name.
     pub stray: Vec<String>,
     /// How much an opening keeps of files that it cuts off.
     kept: BTreeMap<String, u64>,
@@ -110,6 +111,8 @@ pub fn survey(dir: &Path, key: Option<&AccountKey>) -> Result<Survey, StoreError
     }
     // Whatever it does on its way out stays behind the glass.
     drop(opened.store);
+    let segments: Vec<Segment> = names.iter().filter_map(|(name, len)| Segment::of_name(name, *len)).collect();
+    survey.stray.extend(stamp::foreign(&RealDisk, dir, &keys, &segments, |_| true)?);
     for (name, len) in &names {
         survey.look_at(dir, &keys, name, *len)?;
     }
@@ -135,6 +138,9 @@ impl Survey {
     }
 
     fn look_at(&mut self, dir: &Path, keys: &Keys, name: &str, len: u64) -> Result<(), StoreError> {
+        if self.stray.iter().any(|stray| stray == name) {
+            return Ok(());
+        }
         if let Some(segment) = Segment::of_name(name, len) {
             self.segments += 1;
             self.encrypted |= segment.encrypted;
@@ -149,9 +155,15 @@ impl Survey {
             }
             return Ok(());
         }
+        if let Some((_, salt, _)) = journal::of_name(name) {
+            if stamp::origin(&RealDisk, dir, keys, name, &salt)? == Origin::Copied {
+                self.stray.push(name.to_owned());
+            }
+            return Ok(());
+        }
         let is_consumer = name.starts_with("consumer-") && name.strip_suffix(".desc").is_some();
         let is_consumer = is_consumer || name.strip_suffix(super::shelf::SUFFIX).is_some();
-        let is_ours = name == describe::STREAM_FILE || is_consumer || name.strip_suffix(".journal").is_some();
+        let is_ours = name == describe::STREAM_FILE || is_consumer;
         if !is_ours && !self.leftovers.iter().any(|leftover| leftover == name) {
             self.stray.push(name.to_owned());
         }

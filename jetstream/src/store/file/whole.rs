@@ -1,4 +1,11 @@
-//! Files that are replaced as a whole: descriptions, checkpoints, tables. And the header that every file begins with.
+//! Files that are replaced as a whole: descriptions, checkpoints, tables. And the header that every file begins with:
+//!
+//! ```text
+//!  0       `CRDNJS01`         8       salt             24  u8  1 if it is encrypted
+//! 28       of files that grow: how far they were synced ([`mark`](super::mark)), written over and over
+//! 48       of files that grow: what they were called when they were made ([`stamp`](super::stamp))
+//! 60  u32  check: CRC32C of all of that as it was when the file was made
+//! ```
 
 use std::path::Path;
 
@@ -10,6 +17,7 @@ use super::disk::{Disk, io_error};
 use super::key::AccountKey;
 use super::record::{FIRST, Format, Kind, New};
 use super::seal::Seal;
+use super::stamp;
 
 const MAGIC: &[u8; 8] = b"CRDNJS01";
 
@@ -34,13 +42,18 @@ impl Keys {
         Some(Format::new(salt, seal))
     }
 
+    /// The header of a file that grows and is made with this name and salt.
+    pub(crate) fn header(&self, name: &str, salt: &[u8; 16], encrypted: bool) -> [u8; FIRST as usize] {
+        header(salt, encrypted, stamp::of(&self.stream, name, salt))
+    }
+
     pub(crate) fn encrypts(&self) -> bool {
         self.key.is_some()
     }
 }
 
-/// The header of a file with this salt: magic, salt, whether it is encrypted, check.
-pub(crate) fn header(salt: &[u8; 16], encrypted: bool) -> [u8; FIRST as usize] {
+/// The header of a file with this salt: magic, salt, whether it is encrypted, stamp, check.
+pub(crate) fn header(salt: &[u8; 16], encrypted: bool, stamp: [u8; stamp::LEN]) -> [u8; FIRST as usize] {
     let mut header = [0; FIRST as usize];
     let crc = {
         let (magic, rest) = header.split_at_mut(8);
@@ -49,6 +62,9 @@ pub(crate) fn header(salt: &[u8; 16], encrypted: bool) -> [u8; FIRST as usize] {
         place.copy_from_slice(salt);
         if let Some(first) = rest.first_mut() {
             *first = u8::from(encrypted);
+        }
+        if let Some(place) = header.get_mut(stamp::AT..stamp::AT + stamp::LEN) {
+            place.copy_from_slice(&stamp);
         }
         let (covered, _) = header.split_at(60);
         crc32c::crc32c(covered)
@@ -64,13 +80,13 @@ pub(crate) fn read_header(bytes: &[u8]) -> Option<([u8; 16], bool)> {
     let bytes = bytes.get(..FIRST as usize)?;
     let salt: [u8; 16] = *bytes.get(8..)?.first_chunk()?;
     let encrypted = *bytes.get(24)? == 1;
-    (bytes == header(&salt, encrypted)).then_some((salt, encrypted))
+    (bytes == header(&salt, encrypted, stamp::NONE)).then_some((salt, encrypted))
 }
 
 /// The content of a file that holds `payload` as a whole.
 pub(crate) fn encode(keys: &Keys, name: &[u8], payload: &[u8]) -> Vec<u8> {
     let salt = salt();
-    let mut bytes = header(&salt, keys.encrypts()).to_vec();
+    let mut bytes = header(&salt, keys.encrypts(), stamp::NONE).to_vec();
     if let Some(format) = keys.format(&salt, keys.encrypts()) {
         format.encode(&mut bytes, FIRST, &New::named(Kind::Whole, name, payload));
     }

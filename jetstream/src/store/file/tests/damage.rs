@@ -311,3 +311,70 @@ fn a_copy_under_another_number_takes_nothing_of_what_comes_after() {
         }
     }
 }
+
+#[test]
+fn a_copy_of_a_damaged_or_older_file_does_not_take_its_place() {
+    let options = options(2500, None);
+    let files = written(&options);
+    for (path, bytes) in named(&files, ".seg") {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        // As if it had been written anew: it would be the one that counts, and the original would go.
+        let copy = path.with_file_name(name.replacen("-0000-", "-0001-", 1));
+        let sim = with(&files);
+        let mut bad = bytes.clone();
+        bad[90..].fill(0xff);
+        sim.put(&copy, Some(bad.clone()));
+        for _ in 0..2 {
+            let mut store = reopen(&sim, &options).store;
+            assert_eq!((read_all(&mut *store).len(), store.lost()), (60, (vec![], 0)), "{name}");
+            (0..3).for_each(|_| sync(&mut *store));
+        }
+        let now = sim.files();
+        assert_eq!(named(&now, copy.to_str().unwrap()).next().unwrap().1, bad, "the copy stays as it is");
+        assert_eq!(named(&now, path.to_str().unwrap()).count(), 1, "the original stays");
+    }
+}
+
+#[test]
+fn a_journal_under_another_number_is_not_read_again() {
+    let options = options(2500, None);
+    let files = written(&options);
+    let (path, bytes) = named(&files, ".journal").next().unwrap();
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let (_, rest) = name.split_once('-').unwrap();
+    let sim = with(&files);
+    sim.put(&path.with_file_name(format!("00000009-{rest}")), Some(bytes.clone()));
+    let (one, two) = (reopen(&with(&files), &options).journal, reopen(&sim, &options).journal);
+    assert!(one == two && one.len() == 1);
+}
+
+#[test]
+fn a_file_that_another_was_written_over_shows_as_lost() {
+    let options = options(2500, None);
+    let files = written(&options);
+    let segments: Vec<_> = named(&files, ".seg").collect();
+    let sim = with(&files);
+    sim.put(&segments[1].0, Some(segments[0].1.clone()));
+    let mut store = reopen(&sim, &options).store;
+    let found = read_all(&mut *store);
+    let missing: Vec<u64> = (1..=60).filter(|seq| !found.contains(seq)).collect();
+    assert!(missing.len() > 5);
+    assert_eq!(store.lost().0, missing);
+}
+
+/// Files of earlier versions: zeros where a file says what it was called.
+#[test]
+fn files_that_do_not_know_their_names_are_read_whole() {
+    let options = options(2500, None);
+    let mut files = written(&options);
+    for (path, bytes) in &mut files {
+        let name = path.to_str().unwrap();
+        if [".seg", ".journal"].iter().any(|end| name.ends_with(end)) {
+            assert!(bytes[48..60] != [0; 12], "{name}");
+            bytes[48..60].fill(0);
+        }
+    }
+    let opened = reopen(&with(&files), &options);
+    let mut store = opened.store;
+    assert_eq!((read_all(&mut *store).len(), store.lost(), opened.journal.len()), (60, (vec![], 0), 1));
+}

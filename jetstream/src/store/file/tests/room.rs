@@ -417,12 +417,14 @@ fn a_log_that_is_finished_has_no_room() {
     use super::super::disk::Disk as _;
     use super::super::log::Ahead;
     use super::super::record::{Format, Kind, New};
+    use super::super::stamp::NONE;
+    use super::super::whole::header;
 
     let sim = Sim::new(14);
     let path = dir().join("log");
     let ahead = Ahead { first: 0, most: 1 << 20, bound: 30_000 };
     let format = Arc::new(Format::new(&[1; 16], None));
-    let mut log = Log::create(&*sim, &path, format, &[1; 16], false, ahead).unwrap();
+    let mut log = Log::create(&*sim, &path, format, header(&[1; 16], false, NONE), ahead).unwrap();
     let len = || sim.read(&path).unwrap().len() as u64;
     for number in 0..100 {
         log.push(&New::named(Kind::Entry, b"o", &[1; 300]));
@@ -432,8 +434,8 @@ fn a_log_that_is_finished_has_no_room() {
         assert!(number < 40 || log.end() > 30_000 || len() >= log.end());
     }
     assert!(!log.finish().unwrap(), "it is full");
-    let mut log =
-        Log::create(&*sim, &dir().join("b"), Arc::new(Format::new(&[2; 16], None)), &[2; 16], false, ahead).unwrap();
+    let format = Arc::new(Format::new(&[2; 16], None));
+    let mut log = Log::create(&*sim, &dir().join("b"), format, header(&[2; 16], false, NONE), ahead).unwrap();
     log.push(&New::named(Kind::Entry, b"o", &[1; 6000]));
     log.write().unwrap();
     let len = || sim.read(&dir().join("b")).unwrap().len() as u64;

@@ -49,7 +49,7 @@ use cordon_accounts::subject::Pattern;
 use crate::config::{AckPolicy, ConsumerConfig, DeliverPolicy, ReplayPolicy};
 use crate::port::{Outgoing, Port};
 use crate::share;
-use crate::store::{Filter, Journalled, Removed, Store, StoreError};
+use crate::store::{Filter, Journalled, Store, StoreError};
 
 pub use advisory::{consumer_created, consumer_deleted};
 pub(crate) use archived::{Archived, ArchivedState};
@@ -308,33 +308,33 @@ impl Consumer {
 
     /// A message is no more: a limit took it, or somebody deleted it. If it waited for its acknowledgement, the account
     /// is told that it never comes again.
-    pub fn removed(&mut self, removed: &Removed, cx: &mut Context<'_>) {
-        if let Some(delivery) = self.forget(removed, cx) {
+    pub fn removed(&mut self, seq: u64, subject: &[u8], cx: &mut Context<'_>) {
+        if let Some(delivery) = self.forget(seq, subject, cx) {
             self.tell_terminated(&delivery, "Unacknowledged message was deleted", cx);
         }
     }
 
     /// A message was purged. Nobody is told of what waited: a purge is of all messages, not of one.
-    pub fn purged_one(&mut self, removed: &Removed, cx: &mut Context<'_>) {
-        self.forget(removed, cx);
+    pub fn purged_one(&mut self, seq: u64, subject: &[u8], cx: &mut Context<'_>) {
+        self.forget(seq, subject, cx);
     }
 
     /// A message is no more; gives its delivery if it waited.
-    fn forget(&mut self, removed: &Removed, cx: &mut Context<'_>) -> Option<advisory::Delivery> {
-        if self.progress.is_ahead(removed.seq) {
-            if self.filter.matches(&removed.subject) {
+    fn forget(&mut self, seq: u64, subject: &[u8], cx: &mut Context<'_>) -> Option<advisory::Delivery> {
+        if self.progress.is_ahead(seq) {
+            if self.filter.matches(subject) {
                 self.ahead = self.ahead.saturating_sub(1);
             }
             return None;
         }
-        let deliveries = self.progress.deliveries(removed.seq);
-        if self.progress.pending(removed.seq).is_none() && !self.progress.is_exhausted(removed.seq) {
+        let deliveries = self.progress.deliveries(seq);
+        if self.progress.pending(seq).is_none() && !self.progress.is_exhausted(seq) {
             return None;
         }
-        self.note(Change::Gone(removed.seq), cx.now);
-        let pending = self.progress.gone(removed.seq)?;
+        self.note(Change::Gone(seq), cx.now);
+        let pending = self.progress.gone(seq)?;
         self.last_ack = cx.now;
-        Some(advisory::Delivery { stream_seq: removed.seq, consumer_seq: pending.consumer_seq, deliveries })
+        Some(advisory::Delivery { stream_seq: seq, consumer_seq: pending.consumer_seq, deliveries })
     }
 
     /// All messages below `seq` are no more, and [`Consumer::removed`] was told of each of them or is not: nothing

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::index::Index;
+use super::index::weight::Weight;
 use super::{Filter, NewMessage, OfSubject, Removed, State, Store, StoreError, Stored, Sync};
 
 /// Largest message with subject and headers: the bound of a record in files, so that a stream may change its storage.
@@ -87,7 +88,7 @@ impl Store for MemoryStore {
         self.last_seq += 1;
         self.last_ts = self.last_ts.max(message.ts);
         let stored = Stored::new(self.last_seq, self.last_ts, Bytes::from(bytes), subject.len(), header.len());
-        self.index.append(self.last_seq, subject, message.expires);
+        self.index.append(self.last_seq, subject, message.expires, Weight::default());
         self.bytes += self.size_of(subject.len(), header.len(), payload.len());
         self.messages.insert(self.last_seq, Kept { message: stored, expires: message.expires });
         Ok(self.last_seq)

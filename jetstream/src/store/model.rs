@@ -19,6 +19,8 @@ pub(crate) enum Step {
     Remove(u64, bool, bool),
     /// The n-th message of those there, or that sequence.
     Below(u64, bool),
+    /// The first message of the subject of the n-th of those there.
+    First(u64),
     Flush,
 }
 
@@ -71,6 +73,7 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         4 => (any::<u64>(), any::<bool>(), prop::bool::weighted(0.8))
             .prop_map(|(which, erase, there)| Step::Remove(which, erase, there)),
         1 => (any::<u64>(), prop::bool::weighted(0.8)).prop_map(|(which, there)| Step::Below(which, there)),
+        3 => any::<u64>().prop_map(Step::First),
         2 => Just(Step::Flush),
     ]
 }
@@ -84,6 +87,7 @@ impl Step {
             3 if mixed.is_multiple_of(31) => Self::Below(mixed / 500, true),
             4 if mixed.is_multiple_of(7) => Self::Skip(mixed / 16 % 5),
             5 => Self::Flush,
+            6 => Self::First(mixed / 16),
             _ => Self::Append(Message {
                 subject: format!("s.{}.{}", mixed / 16 % 11, mixed / 200 % 3),
                 header: Vec::new(),
@@ -170,6 +174,12 @@ impl Model {
                 let seq = if *there { self.nth(*which).unwrap_or(3) } else { which % 64 };
                 let removed = self.take(seq);
                 assert_eq!(store.remove(seq, *erase).unwrap(), removed);
+            }
+            Step::First(which) => {
+                let subject = self.nth(*which).map_or("none".to_owned(), |seq| self.messages[&seq].subject.clone());
+                let first = self.messages.iter().find(|(_, message)| message.subject == subject).map(|(seq, _)| *seq);
+                first.map(|seq| self.messages.remove(&seq));
+                assert_eq!(store.remove_first(subject.as_bytes()).unwrap(), first);
             }
             Step::Below(which, there) => {
                 let seq = if *there { self.nth(*which).unwrap_or(3) } else { which % (self.last_seq + 4) };

@@ -5,7 +5,7 @@ use super::crowd::{Crowd, Id};
 use super::{Arrival, Core};
 use crate::config::Retention;
 use crate::consumer::{Consumer, Context, Description, Effects, parse_ack, parse_flow};
-use crate::store::{Filter, Journalled, Removed, StoreError};
+use crate::store::{Filter, Journalled, StoreError};
 
 /// The consumers of a stream, and what follows from what they did.
 #[derive(Default)]
@@ -111,21 +111,21 @@ impl Core {
     }
 
     /// A message is no more: a limit took it, or somebody deleted it.
-    pub(super) fn gone(&mut self, removed: &Removed, now: i64) {
-        self.tell_gone(removed, now, Consumer::removed);
+    pub(super) fn gone(&mut self, seq: u64, subject: &[u8], now: i64) {
+        self.tell_gone(seq, subject, now, Consumer::removed);
     }
 
     /// A message was purged.
-    pub(super) fn gone_in_purge(&mut self, removed: &Removed, now: i64) {
-        self.tell_gone(removed, now, Consumer::purged_one);
+    pub(super) fn gone_in_purge(&mut self, seq: u64, subject: &[u8], now: i64) {
+        self.tell_gone(seq, subject, now, Consumer::purged_one);
     }
 
-    fn tell_gone(&mut self, removed: &Removed, now: i64, tell: fn(&mut Consumer, &Removed, &mut Context<'_>)) {
-        self.schedules.forget(removed.seq);
+    fn tell_gone(&mut self, seq: u64, subject: &[u8], now: i64, tell: fn(&mut Consumer, u64, &[u8], &mut Context<'_>)) {
+        self.schedules.forget(seq);
         if !self.consumers.crowd.is_empty() {
             let mut ids = std::mem::take(&mut self.consumers.scratch);
-            self.consumers.crowd.wanting(&removed.subject, &mut ids);
-            self.with_each(&ids, now, |consumer, cx| tell(consumer, removed, cx));
+            self.consumers.crowd.wanting(subject, &mut ids);
+            self.with_each(&ids, now, |consumer, cx| tell(consumer, seq, subject, cx));
             self.consumers.scratch = ids;
         }
     }

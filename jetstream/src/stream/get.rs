@@ -111,7 +111,7 @@ impl Core {
         }
         match self.store.remove(seq, erase) {
             Ok(Some(removed)) => {
-                self.gone(&removed, now);
+                self.gone(removed.seq, &removed.subject, now);
                 Ok(())
             }
             Ok(None) => Err(ApiError::sequence_not_found(seq)),

@@ -26,9 +26,14 @@ impl Core {
 
     /// At most `most` messages of a subject stay.
     fn trim_subject(&mut self, subject: &[u8], most: u64, now: i64) {
-        while let Some(of) = self.store.of_subject(subject).filter(|of| of.count > most) {
-            if !self.take_out(of.first, false, now) {
-                break;
+        while self.store.of_subject(subject).is_some_and(|of| of.count > most) {
+            match self.store.remove_first(subject) {
+                Ok(Some(seq)) => self.gone(seq, subject, now),
+                Ok(None) => break,
+                Err(error) => {
+                    self.store_failed(&error);
+                    break;
+                }
             }
         }
     }
@@ -85,7 +90,7 @@ impl Core {
     pub(super) fn take_out(&mut self, seq: u64, erase: bool, now: i64) -> bool {
         match self.store.remove(seq, erase) {
             Ok(Some(removed)) => {
-                self.gone(&removed, now);
+                self.gone(removed.seq, &removed.subject, now);
                 true
             }
             Ok(None) => false,
@@ -101,7 +106,7 @@ impl Core {
         let mut gone: Vec<Removed> = Vec::new();
         let result = self.store.remove_below(seq, &mut |removed| gone.push(removed));
         for removed in &gone {
-            self.gone(removed, now);
+            self.gone(removed.seq, &removed.subject, now);
         }
         self.noted(result)
     }
@@ -227,7 +232,7 @@ impl Core {
             let mut gone = Vec::new();
             self.store.remove_below(below, &mut |removed| gone.push(removed))?;
             for removed in &gone {
-                self.gone_in_purge(removed, now);
+                self.gone_in_purge(removed.seq, &removed.subject, now);
             }
             self.tell_purged(below, now);
         } else {
@@ -235,7 +240,7 @@ impl Core {
             while let Some(seq) = self.store.next(&filter, at).filter(|seq| *seq < below) {
                 at = seq + 1;
                 if let Some(removed) = self.store.remove(seq, false)? {
-                    self.gone_in_purge(&removed, now);
+                    self.gone_in_purge(removed.seq, &removed.subject, now);
                 }
             }
         }

@@ -12,7 +12,7 @@ fn a_purge_moves_the_consumer_and_forgets_what_waited() {
     let mut gone = Vec::new();
     world.store.remove_below(4, &mut |removed| gone.push(removed)).unwrap();
     for removed in &gone {
-        world.act(|consumer, cx| consumer.removed(removed, cx));
+        world.act(|consumer, cx| consumer.removed(removed.seq, &removed.subject, cx));
     }
     world.act(|consumer, cx| consumer.purged(4, cx));
     let info = world.info();

@@ -197,7 +197,7 @@ impl World {
 
     fn remove(&mut self, seq: u64) {
         if let Some(removed) = self.store.remove(seq, false).unwrap() {
-            self.act(|consumer, cx| consumer.removed(&removed, cx));
+            self.act(|consumer, cx| consumer.removed(removed.seq, &removed.subject, cx));
         }
         self.pump();
     }

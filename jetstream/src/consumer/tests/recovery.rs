@@ -162,7 +162,7 @@ fn at_every_point_the_journal_says_what_the_consumer_knows() {
             if round % 17 == 16 {
                 let at = 1 + round as u64 / 4;
                 if let Some(removed) = run.store.remove(at, false).unwrap() {
-                    run.cx(|cx| consumer.removed(&removed, cx));
+                    run.cx(|cx| consumer.removed(removed.seq, &removed.subject, cx));
                 }
             }
             let before = run.store.entries().len();

@@ -226,6 +226,7 @@ impl Checkpoint {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::index::weight::Weight;
     use super::*;
 
     #[test]
@@ -236,9 +237,10 @@ mod tests {
                 seq * 3,
                 format!("s.{}", seq % 7).as_bytes(),
                 if seq % 5 == 0 { seq.cast_signed() } else { 0 },
+                Weight::default(),
             );
         }
-        index.append(1000, b"kept", -1);
+        index.append(1000, b"kept", -1, Weight::default());
         let known = Known { id: 4, generation: 1, base: 2, len: 9999, dead: 3, size: 8, removals: Some((2, 9)) };
         let written =
             Checkpoint { last_seq: 1001, last_ts: -5, segments: vec![known], lost: vec![7], ..Checkpoint::default() };

@@ -19,8 +19,10 @@ use super::mark::{self, Mark};
 use super::record::{FIRST, Format, New, Record};
 
 /// Emptied buffers that the process keeps, and the largest of them: files that nothing is added to hold none.
-const SPARE_MAX: usize = 4;
+const SPARE_MAX: usize = 2;
 const SPARE_BYTES: usize = 2 << 20;
+/// What fills less than this part of its buffer is copied out of it, to be kept.
+const SPARSE: usize = 4;
 
 static SPARE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
@@ -106,7 +108,13 @@ impl Log {
         }
         self.file.write_at(&self.buffer, self.written)?;
         let size = self.buffer.len();
-        let written = Bytes::from(std::mem::take(&mut self.buffer));
+        let written = if size < self.buffer.capacity() / SPARSE {
+            let copy = Bytes::copy_from_slice(&self.buffer);
+            spare(std::mem::take(&mut self.buffer));
+            copy
+        } else {
+            Bytes::from(std::mem::take(&mut self.buffer))
+        };
         self.recent.push_back((self.written, written));
         self.recent_bytes += size;
         self.written += size as u64;
@@ -196,11 +204,14 @@ impl Log {
 /// Keeps a buffer that nobody reads any more.
 fn recycle(gone: Bytes) {
     if gone.is_unique() {
-        let mut buffer = Vec::from(gone);
-        buffer.clear();
-        let mut spare = SPARE.lock();
-        if spare.len() < SPARE_MAX && buffer.capacity() <= SPARE_BYTES {
-            spare.push(buffer);
-        }
+        spare(Vec::from(gone));
+    }
+}
+
+fn spare(mut buffer: Vec<u8>) {
+    buffer.clear();
+    let mut spare = SPARE.lock();
+    if spare.len() < SPARE_MAX && buffer.capacity() <= SPARE_BYTES {
+        spare.push(buffer);
     }
 }

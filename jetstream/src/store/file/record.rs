@@ -162,6 +162,12 @@ impl Record {
     }
 }
 
+/// How long the record of a message is that has so many bytes of subject, headers and payload, does not expire and is not
+/// compressed.
+pub(crate) fn record_len(content: u64, encrypted: bool) -> u64 {
+    HEAD as u64 + content + if encrypted { TAG as u64 } else { 0 }
+}
+
 /// How the records of one file are written and read.
 #[derive(Debug)]
 pub(crate) struct Format {

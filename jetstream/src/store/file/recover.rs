@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::super::index::messages::Shelf;
 use super::super::index::posting::Posting;
+use super::super::index::weight::Weight;
 use super::super::{Journalled, Opened, StoreError};
 use super::cache::Loaded;
 use super::checkpoint::{self, Checkpoint, Known};
@@ -599,7 +600,7 @@ impl Reader<'_> {
             reading.table.push(seq, at);
         }
         self.used(seq, ts);
-        self.store.index.append(seq, record.subject(), record.expires());
+        self.store.index.append(seq, record.subject(), record.expires(), Weight::default());
         self.count(record);
     }
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::super::index::Index;
 use super::super::index::messages::Shelf;
+use super::super::index::weight::Weight;
 use super::super::{Filter, NewMessage, OfSubject, Opened, Removed, State, Store, StoreError, Stored, Sync};
 use super::cache::Cache;
 use super::describe;
@@ -17,7 +18,7 @@ use super::disk::{Disk, RealDisk, io_error};
 use super::journal::Journal;
 use super::log::{Ahead, Log};
 use super::read::Gone;
-use super::record::{CLOSES, ERASES, Format, HEAD, Kind, New, OPENS, TOGETHER};
+use super::record::{CLOSES, ERASES, Format, HEAD, Kind, New, OPENS, TOGETHER, record_len};
 use super::scrub::{Ill, Sealed};
 use super::segment::{Segment, Table, number};
 use super::shelf::FileShelf;
@@ -26,6 +27,9 @@ use super::upkeep::Upkeep;
 use super::whole::Keys;
 use super::{FileOptions, SyncMode, recover};
 
+/// What a message counts for beyond its bytes, and what it does if it has headers: as nats-server counts.
+const SIZE: u64 = 30;
+const SIZE_OF_HEADER: u64 = 4;
 /// Largest message with subject and headers.
 pub(super) const RECORD_BYTES_MAX: usize = 32 << 20;
 /// Smallest bound of a segment.
@@ -241,7 +245,9 @@ impl FileStore {
         tail.segment.live += 1;
         tail.segment.size += size;
         self.upkeep.logged += tail.log.end() - before;
-        self.index.append(seq, message.subject, message.expires);
+        // What is compressed takes less room than its size says.
+        let weight = if self.compresses { Weight::default() } else { Weight::new(size, !message.header.is_empty()) };
+        self.index.append(seq, message.subject, message.expires, weight);
         (self.last_seq, self.last_ts) = (seq, ts);
         self.bytes += size;
         Some(seq)
@@ -271,15 +277,20 @@ impl FileStore {
     /// Takes a message out of everything but the files.
     pub(super) fn drop_message(&mut self, gone: &Gone) {
         self.index.remove(gone.removed.seq, &gone.removed.subject, gone.expires);
-        self.bytes = self.bytes.saturating_sub(gone.removed.size);
-        let segment = match gone.segment {
+        self.uncount(gone.segment, gone.removed.size, u64::from(gone.head.len));
+    }
+
+    /// A message of this size in the n-th segment, or in the last, is no more; its record has so many bytes.
+    fn uncount(&mut self, segment: Option<usize>, size: u64, record: u64) {
+        self.bytes = self.bytes.saturating_sub(size);
+        let segment = match segment {
             Some(number) => self.segments.get_mut(number),
             None => self.tail.as_mut().map(|tail| &mut tail.segment),
         };
         if let Some(segment) = segment {
             segment.live = segment.live.saturating_sub(1);
-            segment.size = segment.size.saturating_sub(gone.removed.size);
-            segment.dead += u64::from(gone.head.len);
+            segment.size = segment.size.saturating_sub(size);
+            segment.dead += record;
         }
     }
 
@@ -351,8 +362,7 @@ impl Store for FileStore {
     }
 
     fn size_of(&self, subject: usize, header: usize, payload: usize) -> u64 {
-        let header = if header == 0 { 0 } else { header + 4 };
-        (30 + subject + header + payload) as u64
+        SIZE + if header == 0 { 0 } else { SIZE_OF_HEADER } + (subject + header + payload) as u64
     }
 
     fn append(&mut self, message: &NewMessage<'_>) -> Result<u64, StoreError> {
@@ -436,6 +446,27 @@ impl Store for FileStore {
             self.erase(&gone)?;
         }
         Ok(Some(gone.removed))
+    }
+
+    fn remove_first(&mut self, subject: &[u8]) -> Result<Option<u64>, StoreError> {
+        let Some((seq, weight)) = self.index.first_of(subject) else { return Ok(None) };
+        let Some((size, has_header)) = weight.known() else {
+            return Ok(self.remove(seq, false)?.map(|removed| removed.seq));
+        };
+        let expires = self.last_seq.cast_signed();
+        self.mark(&New { expires, ..New::mark(Kind::Removed, seq, 1) })?;
+        self.index.remove(seq, subject, 0);
+        let (segment, encrypted) = match &self.tail {
+            Some(tail) if seq >= tail.segment.base => (None, tail.segment.encrypted),
+            _ => {
+                let number = self.segment_of(seq);
+                let segment = number.and_then(|number| self.segments.get(number));
+                (number, segment.is_some_and(|segment| segment.encrypted))
+            }
+        };
+        let content = size.saturating_sub(SIZE + if has_header { SIZE_OF_HEADER } else { 0 });
+        self.uncount(segment, size, record_len(content, encrypted));
+        Ok(Some(seq))
     }
 
     fn remove_below(&mut self, seq: u64, gone: &mut dyn FnMut(Removed)) -> Result<(), StoreError> {

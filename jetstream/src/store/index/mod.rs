@@ -1,7 +1,7 @@
 //! Which messages there are: by sequence, by subject, by the time they end. Both stores keep one; neither sequences nor
 //! subjects that do not match are looked at on the way to those that do.
 //!
-//! Memory: a subject costs some 130 bytes with its text, a message nothing while its subject's messages follow one
+//! Memory: a subject costs some 140 bytes with its text, a message nothing while its subject's messages follow one
 //! another, else three or four bytes, and two at most for the holes between all of them; one that ends by its own time 24 more. With a [shelf](messages::Shelf), a subject
 //! with many messages has at most 1.3 KiB of them in memory, and less than a bit for each of the others.
 
@@ -13,6 +13,7 @@ pub(crate) mod set;
 mod text;
 pub(crate) mod varint;
 pub(crate) mod walk;
+pub(crate) mod weight;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use self::names::{Names, Subject};
 use self::posting::Posting;
 use self::set::Set;
 use self::walk::{Ordered, Step, Walk};
+use self::weight::{Weight, Weights};
 use super::{Filter, OfSubject};
 
 /// How many steps the two ways to search take in turn at first; it doubles each time.
@@ -79,13 +81,15 @@ impl Index {
         &self.all
     }
 
-    /// Adds a message above all others; `expires` as in [`NewMessage`](super::NewMessage).
-    pub(crate) fn append(&mut self, seq: u64, subject: &[u8], expires: i64) {
+    /// Adds a message above all others; `expires` as in [`NewMessage`](super::NewMessage). Of one that expires, no weight is
+    /// kept: what knows it without reading it does not know when it ends.
+    pub(crate) fn append(&mut self, seq: u64, subject: &[u8], expires: i64, weight: Weight) {
         self.all.push(seq);
         let id = self.enter(subject);
         let Self { all, names, shelf, .. } = self;
         if let Some(known) = id.and_then(|id| names.get_mut(id)) {
             known.messages.push(seq);
+            known.weights.push(if expires == 0 { weight } else { Weight::default() });
             if let Some((shelf, _)) = shelf.as_ref().filter(|(_, from)| all.count() >= *from) {
                 known.messages.put_away(&**shelf);
             }
@@ -109,7 +113,7 @@ impl Index {
         if !messages.is_empty()
             && let Some(known) = self.enter(subject).and_then(|id| self.names.get_mut(id))
         {
-            known.messages = messages;
+            (known.messages, known.weights) = (messages, Weights::default());
         }
     }
 
@@ -169,6 +173,7 @@ impl Index {
         let Self { names, shelf, .. } = self;
         let Some(id) = names.find(subject) else { return true };
         let Some(known) = names.get_mut(id) else { return true };
+        known.weights.removed(known.messages.last() == Some(seq));
         known.messages.remove(seq, shelf.as_ref().map(|(shelf, _)| &**shelf));
         if known.messages.is_empty() {
             self.forget(id);
@@ -196,6 +201,7 @@ impl Index {
             let Self { names, shelf, .. } = self;
             let Some(known) = names.get_mut(id) else { continue };
             known.messages.remove_all(gone, shelf.as_ref().map(|(shelf, _)| &**shelf));
+            known.weights = Weights::default();
             if known.messages.is_empty() {
                 self.forget(id);
             }
@@ -219,6 +225,12 @@ impl Index {
     /// The messages of one subject.
     pub(crate) fn of_subject(&self, subject: &[u8]) -> Option<OfSubject> {
         self.named(subject).map(Subject::state)
+    }
+
+    /// The first message of a subject, and what is known of it.
+    pub(crate) fn first_of(&self, subject: &[u8]) -> Option<(u64, Weight)> {
+        let known = self.named(subject)?;
+        Some((known.messages.first()?, known.weights.first_of(known.messages.count())))
     }
 
     /// The subjects that `filter` means, in byte order from the first above `after`.

@@ -12,6 +12,7 @@ use hashbrown::HashTable;
 
 use super::messages::Messages;
 use super::text::Text;
+use super::weight::Weights;
 
 /// Subjects that are kept side by side.
 const SHEET: usize = 1024;
@@ -21,6 +22,7 @@ const SHEET: usize = 1024;
 pub(crate) struct Subject {
     pub(crate) text: Text,
     pub(crate) messages: Messages,
+    pub(crate) weights: Weights,
 }
 
 /// Subjects by text and by number.
@@ -97,7 +99,7 @@ impl Names {
         if let Some(id) = self.find_by(part, text) {
             return Some((id, false));
         }
-        let entry = Some(Subject { text: text.into(), messages: Messages::default() });
+        let entry = Some(Subject { text: text.into(), messages: Messages::default(), weights: Weights::default() });
         let id = if let Some(id) = self.free.pop() {
             *self.sheets.get_mut(id as usize / SHEET)?.get_mut(id as usize % SHEET)? = entry;
             id

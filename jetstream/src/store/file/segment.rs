@@ -92,6 +92,13 @@ impl Segment {
         let (low, high) = self.removals.unwrap_or((from, to));
         self.removals = Some((low.min(from), high.max(to)));
     }
+
+    /// A message of this size is no more; its record has so many bytes.
+    pub(crate) fn loses(&mut self, size: u64, record: u64) {
+        self.live = self.live.saturating_sub(1);
+        self.size = self.size.saturating_sub(size);
+        self.dead += record;
+    }
 }
 
 /// Where each message of a segment is.

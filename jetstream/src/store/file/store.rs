@@ -277,20 +277,22 @@ impl FileStore {
     /// Takes a message out of everything but the files.
     pub(super) fn drop_message(&mut self, gone: &Gone) {
         self.index.remove(gone.removed.seq, &gone.removed.subject, gone.expires);
-        self.uncount(gone.segment, gone.removed.size, u64::from(gone.head.len));
-    }
-
-    /// A message of this size in the n-th segment, or in the last, is no more; its record has so many bytes.
-    fn uncount(&mut self, segment: Option<usize>, size: u64, record: u64) {
-        self.bytes = self.bytes.saturating_sub(size);
-        let segment = match segment {
+        self.bytes = self.bytes.saturating_sub(gone.removed.size);
+        let segment = match gone.segment {
             Some(number) => self.segments.get_mut(number),
             None => self.tail.as_mut().map(|tail| &mut tail.segment),
         };
         if let Some(segment) = segment {
-            segment.live = segment.live.saturating_sub(1);
-            segment.size = segment.size.saturating_sub(size);
-            segment.dead += record;
+            segment.loses(gone.removed.size, u64::from(gone.head.len));
+        }
+    }
+
+    /// The segment that holds `seq`, or would.
+    fn holder(&mut self, seq: u64) -> Option<&mut Segment> {
+        let number = self.segment_of(seq);
+        match &mut self.tail {
+            Some(tail) if seq >= tail.segment.base => Some(&mut tail.segment),
+            _ => self.segments.get_mut(number?),
         }
     }
 
@@ -320,12 +322,7 @@ impl FileStore {
             return;
         }
         self.lost.insert(seq);
-        let number = self.segment_of(seq);
-        let segment = match &mut self.tail {
-            Some(tail) if seq >= tail.segment.base => Some(&mut tail.segment),
-            _ => number.and_then(|number| self.segments.get_mut(number)),
-        };
-        if let Some(segment) = segment {
+        if let Some(segment) = self.holder(seq) {
             segment.live = segment.live.saturating_sub(1);
         }
         // How large it was cannot be told.
@@ -456,16 +453,11 @@ impl Store for FileStore {
         let expires = self.last_seq.cast_signed();
         self.mark(&New { expires, ..New::mark(Kind::Removed, seq, 1) })?;
         self.index.remove(seq, subject, 0);
-        let (segment, encrypted) = match &self.tail {
-            Some(tail) if seq >= tail.segment.base => (None, tail.segment.encrypted),
-            _ => {
-                let number = self.segment_of(seq);
-                let segment = number.and_then(|number| self.segments.get(number));
-                (number, segment.is_some_and(|segment| segment.encrypted))
-            }
-        };
         let content = size.saturating_sub(SIZE + if has_header { SIZE_OF_HEADER } else { 0 });
-        self.uncount(segment, size, record_len(content, encrypted));
+        if let Some(segment) = self.holder(seq) {
+            segment.loses(size, record_len(content, segment.encrypted));
+        }
+        self.bytes = self.bytes.saturating_sub(size);
         Ok(Some(seq))
     }
 

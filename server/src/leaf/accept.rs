@@ -319,7 +319,7 @@ impl LeafSession {
         connection.set_reads_headers(connect.headers);
         connection.set_limits(principal.limits.min(tenant.limits()));
         let isolated = broker.leafs.listen().is_some_and(|listen| listen.isolated) || connect.isolate;
-        connection.set_leaf(leaf_of(connect, &principal, isolated, tenant.is_system()));
+        self.show_as(leaf_of(connect, &principal, isolated, tenant.is_system()));
         connection.set_rights(principal.permissions.clone());
         self.rights_version = connection.rights_version();
         let identity = Identity {

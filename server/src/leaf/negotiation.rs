@@ -11,6 +11,7 @@ use crate::connection::reader::Reader;
 use crate::leaf::compression::Mode;
 use crate::leaf::info::LeafInfo;
 use crate::leaf::session::LeafSession;
+use crate::leaf::state::Leaf;
 use crate::s2::outgoing::Outgoing;
 
 /// How long the line that precedes compression may wait to be written.
@@ -100,8 +101,15 @@ impl LeafSession {
         self.show_level();
     }
 
+    /// The connection is a leaf node, at the level that was agreed. Call it before the connection is bound: whoever finds a
+    /// bound one finds its level.
+    pub(super) fn show_as(&self, leaf: Leaf) {
+        self.connection.set_leaf(leaf);
+        self.show_level();
+    }
+
     /// Tells monitoring.
-    pub(super) fn show_level(&self) {
+    fn show_level(&self) {
         if let Some(leaf) = self.connection.leaf() {
             *leaf.level.write() = self.level();
         }

@@ -401,7 +401,7 @@ impl LeafSession {
             protocol: info.proto,
             asks_isolation: false,
         };
-        connection.set_leaf(Leaf::new(peer, options.hub, true, options.isolated, denied, filter));
+        self.show_as(Leaf::new(peer, options.hub, true, options.isolated, denied, filter));
         connection.bind(Identity {
             tenant: tenant.clone(),
             principal: Some(Arc::new(principal)),

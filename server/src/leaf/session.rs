@@ -411,7 +411,6 @@ impl LeafSession {
     pub(super) fn joined(&mut self) {
         let now = Instant::now();
         self.stage = Stage::Joined;
-        self.show_level();
         self.timers.authentication = None;
         self.rearm(now);
         let first = self.connection.broker.options.load().ping_interval.min(FIRST_PING);
